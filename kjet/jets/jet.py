@@ -1,0 +1,262 @@
+"""The jet: a truncated Taylor polynomial that passes through ordinary torch code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from ..errors import JetRuleError
+from ..typing import Tensor
+from .layout import Layout
+
+__all__ = ["Jet", "rule"]
+
+_RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+class Jet:
+    """A tensor with its Taylor coefficients along several directions.
+
+    ``coefficients[0]`` is the primal, of shape ``shape``; ``coefficients[k]`` holds the normalised derivatives
+    ``D^k / k!`` with a leading axis of ``layout.rows(k)``, the rest broadcastable to ``shape``; ``None`` is zero.
+    A jet is no tensor subclass: it answers torch functions through ``__torch_function__`` with the rules registered by
+    :func:`rule`, all of them ordinary differentiable torch code, so that gradients reach the network's parameters.
+
+    Args:
+        coefficients: The primal and one entry for each order.
+        layout: Meaning of the rows.
+
+    Raises:
+        JetRuleError: When an operation without a rule is applied.
+
+    >>> import torch
+    >>> x = Jet([torch.tensor([2.0]), torch.ones(1, 1), None], Layout.uniform(1, 2))
+    >>> [c.item() for c in (x * x).coefficients]
+    [4.0, 4.0, 1.0]
+    """
+
+    __slots__ = ("coefficients", "layout")
+
+    def __init__(self, coefficients: Sequence[Tensor | None], layout: Layout) -> None:
+        self.coefficients = list(coefficients)
+        self.layout = layout
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        handler = _RULES.get(func)
+        if handler is None:
+            raise _missing(func)
+        return handler(*args, **(kwargs or {}))
+
+    @property
+    def primal(self) -> Tensor:
+        """Value of the tensor itself."""
+        primal = self.coefficients[0]
+        if primal is None:
+            raise ValueError("a jet needs a primal; got None as coefficient 0")
+        return primal
+
+    @property
+    def order(self) -> int:
+        """Highest order carried."""
+        return self.layout.order
+
+    def row(self, k: int) -> Tensor | None:
+        """Coefficient ``k``, expanded to ``(rows, *shape)``; None where it is zero."""
+        coefficient = self.coefficients[k]
+        if k == 0 or coefficient is None:
+            return coefficient
+        return coefficient.expand(self.layout.rows(k), *self.primal.shape)
+
+    def lower(self, j: int, k: int) -> Tensor | None:
+        """Coefficient ``j < k`` of the directions that reach order ``k``."""
+        coefficient = self.coefficients[j]
+        if j == 0 or coefficient is None:
+            return coefficient
+        active = self.layout.active(k)
+        return coefficient if coefficient.shape[0] == active else coefficient[:active]
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(torch.Tensor, name, None)
+        if method is None or not callable(method):
+            raise AttributeError(f"a jet has no attribute {name!r}")
+        handler = _RULES.get(method)
+        if handler is None:
+            raise _missing(method)
+
+        def bound(*args: Any, **kwargs: Any) -> Any:
+            return handler(self, *args, **kwargs)
+
+        return bound
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.primal.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.primal.ndim
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.primal.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.primal.device
+
+    @property
+    def requires_grad(self) -> bool:
+        return any(c is not None and c.requires_grad for c in self.coefficients)
+
+    @property
+    def T(self) -> Jet:  # noqa: N802
+        return self.permute(*range(self.ndim - 1, -1, -1))
+
+    @property
+    def mT(self) -> Jet:  # noqa: N802
+        return self.transpose(-2, -1)
+
+    @property
+    def real(self) -> Jet:
+        return torch.real(self)  # type: ignore[arg-type,return-value]
+
+    @property
+    def imag(self) -> Jet:
+        return torch.imag(self)  # type: ignore[arg-type,return-value]
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape of the primal, or one extent of it."""
+        return self.primal.size() if dim is None else self.primal.size(dim)
+
+    def dim(self) -> int:
+        """Return the number of axes of the primal."""
+        return self.primal.dim()
+
+    def numel(self) -> int:
+        """Return the number of elements of the primal."""
+        return self.primal.numel()
+
+    def is_floating_point(self) -> bool:
+        """Tell whether the primal is real floating point."""
+        return self.primal.is_floating_point()
+
+    def is_complex(self) -> bool:
+        """Tell whether the primal is complex."""
+        return self.primal.is_complex()
+
+    def __len__(self) -> int:
+        return len(self.primal)
+
+    def __iter__(self) -> Any:
+        return iter(self.unbind(0))
+
+    def __getitem__(self, index: Any) -> Jet:
+        return _RULES[torch.Tensor.__getitem__](self, index)
+
+    def __neg__(self) -> Jet:
+        return torch.neg(self)  # type: ignore[call-overload]
+
+    def __pos__(self) -> Jet:
+        return self
+
+    def __add__(self, other: Any) -> Jet:
+        return torch.add(self, other)  # type: ignore[call-overload]
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Jet:
+        return torch.sub(self, other)  # type: ignore[call-overload]
+
+    def __rsub__(self, other: Any) -> Jet:
+        return torch.rsub(self, other)  # type: ignore[call-overload]
+
+    def __mul__(self, other: Any) -> Jet:
+        return torch.mul(self, other)  # type: ignore[call-overload]
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Jet:
+        return torch.div(self, other)  # type: ignore[call-overload]
+
+    def __rtruediv__(self, other: Any) -> Jet:
+        return torch.mul(torch.reciprocal(self), other)  # type: ignore[call-overload]
+
+    def __pow__(self, other: Any) -> Jet:
+        return torch.pow(self, other)  # type: ignore[call-overload]
+
+    def __rpow__(self, other: Any) -> Jet:
+        return torch.pow(other, self)  # type: ignore[call-overload]
+
+    def __matmul__(self, other: Any) -> Jet:
+        return torch.matmul(self, other)  # type: ignore[call-overload]
+
+    def __rmatmul__(self, other: Any) -> Jet:
+        return torch.matmul(other, self)  # type: ignore[call-overload]
+
+    def _compare(self, other: Any, operation: Callable[[Any, Any], Any]) -> Tensor:
+        return operation(self.primal, other.primal if isinstance(other, Jet) else other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return self._compare(other, torch.gt)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return self._compare(other, torch.ge)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return self._compare(other, torch.lt)
+
+    def __le__(self, other: Any) -> Tensor:
+        return self._compare(other, torch.le)
+
+    def __repr__(self) -> str:
+        zero = [k for k, c in enumerate(self.coefficients) if c is None]
+        return f"Jet(shape={tuple(self.shape)}, order={self.order}, kept={self.layout.kept}, zero orders={zero})"
+
+
+def rule(*operations: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register the Taylor rule of torch operations, or of your own.
+
+    The rule is called with the operation's arguments, of which at least one is a :class:`Jet`, and returns what the
+    operation returns with jets for tensors. The tensor method of the same name is registered with it.
+    A rule that calls torch functions on jets composes the rules that exist; one that builds a jet from
+    ``coefficients`` must treat top-order sums with :meth:`Layout.reduce`.
+
+    Raises:
+        TypeError: If an operation cannot be called.
+
+    >>> import torch
+    >>> @rule(torch.special.expit)
+    ... def expit(x):
+    ...     return torch.sigmoid(x)
+    """
+    for operation in operations:
+        if not callable(operation):
+            raise TypeError(f"rule() takes torch operations, such as torch.tanh; got {operation!r}")
+
+    def register(handler: Callable[..., Any]) -> Callable[..., Any]:
+        for operation in operations:
+            _RULES[operation] = handler
+            method = getattr(torch.Tensor, getattr(operation, "__name__", ""), None)
+            if callable(method) and getattr(torch, getattr(operation, "__name__", ""), operation) is operation:
+                _RULES.setdefault(method, handler)
+        return handler
+
+    return register
+
+
+def rules() -> tuple[Callable[..., Any], ...]:
+    """List the operations that have a rule."""
+    return tuple(_RULES)
+
+
+def _missing(func: Callable[..., Any]) -> JetRuleError:
+    name = getattr(func, "__qualname__", None) or getattr(func, "__name__", repr(func))
+    return JetRuleError(
+        f'no Taylor rule for the operation "{name}"; write one with @kjet.jets.rule({name}), '
+        "or express it by operations that have a rule (kjet.jets.rules() lists them)"
+    )

@@ -1,0 +1,85 @@
+"""Which coefficients a jet carries: directions of mixed orders, and weighted sums of top-order ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ..errors import ConfigError
+from ..typing import Float, Tensor
+
+__all__ = ["Layout"]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Rows that each order of a jet holds.
+
+    Directions are sorted by falling order. At order ``k`` a jet keeps one row for each of the first ``kept[k - 1]``
+    directions, followed by one row for each weighted sum in ``weights[k - 1]`` over the directions that end at
+    order ``k`` without being kept. A Laplacian in d dimensions thus has ``kept = (d, 0)`` and one sum at order 2:
+    1 + d + 1 channels in place of 1 + 2 d. Only top-order coefficients can be summed, since the coefficient of order
+    ``k`` enters linearly at order ``k`` and nonlinearly above.
+
+    Args:
+        kept: Rows kept singly, for orders 1 to K; must not rise.
+        weights: For each order, ``(sums, ended directions)`` weights, or ``None`` where nothing is summed.
+
+    Raises:
+        ConfigError: If a direction is needed at an order above one where it has been summed away.
+
+    Ref: Dangel et al., *Collapsing Taylor mode automatic differentiation*, 2025, section 3, for the sums.
+    """
+
+    kept: tuple[int, ...]
+    weights: tuple[Float[Tensor, "g s"] | None, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.kept) != len(self.weights):
+            raise ConfigError(f"layout has {len(self.kept)} kept counts but {len(self.weights)} weights; give one each")
+        for k in range(2, self.order + 1):
+            if self.active(k) > self.kept[k - 2]:
+                raise ConfigError(
+                    f"order {k} uses {self.active(k)} directions but order {k - 1} keeps {self.kept[k - 2]}; "
+                    "sort directions by falling order and sum only where they end"
+                )
+
+    @classmethod
+    def uniform(cls, directions: int, order: int) -> Layout:
+        """Keep every coefficient of every direction up to one order."""
+        return cls((directions,) * order, (None,) * order)
+
+    @property
+    def order(self) -> int:
+        """Highest order K."""
+        return len(self.kept)
+
+    def active(self, k: int) -> int:
+        """Count the directions that reach order ``k``, kept or summed."""
+        weights = self.weights[k - 1]
+        return self.kept[k - 1] + (0 if weights is None else weights.shape[1])
+
+    def rows(self, k: int) -> int:
+        """Count the rows stored at order ``k``."""
+        weights = self.weights[k - 1]
+        return self.kept[k - 1] + (0 if weights is None else weights.shape[0])
+
+    def reduce(self, k: int, terms: Float[Tensor, "s ..."]) -> Float[Tensor, "rows ..."]:
+        """Sum the terms of the directions that end at order ``k`` into their slots; pass the kept ones through."""
+        weights = self.weights[k - 1]
+        if weights is None:
+            return terms
+        kept = self.kept[k - 1]
+        tail = terms[kept:] if kept else terms
+        flat = weights.to(terms) @ tail.reshape(tail.shape[0], -1)
+        summed = flat.reshape(weights.shape[0], *tail.shape[1:])
+        return torch.cat([terms[:kept], summed]) if kept else summed
+
+    def truncated(self) -> Layout:
+        """Return the layout one order lower that feeds the highest order: no sums, only directions that go on."""
+        return Layout(tuple(self.active(k) for k in range(2, self.order + 1)), (None,) * (self.order - 1))
+
+    def channels(self) -> int:
+        """Count the tensors of the primal's size that are propagated: the cost, in forward passes."""
+        return 1 + sum(self.rows(k) for k in range(1, self.order + 1))

@@ -1,0 +1,186 @@
+"""Gauss-Newton (energy natural gradient) with adaptive damping, and SPRING, its version with momentum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ..typing import Float, Tensor
+from .gram import Direction, Linearization, Space, linearize
+from .line_search import LineSearch, Outcome, grid_search
+from .objective import Objective, State, Step, require
+from .progress import rounding_level, stopped, track
+
+__all__ = ["GaussNewton"]
+
+_FAILURE_FACTOR = 30.0
+_MAX_DAMPING = 1e6
+
+
+@dataclass(frozen=True)
+class GaussNewton:
+    """Gauss-Newton steps for sums of squares: the method of choice for smooth elliptic problems.
+
+    The direction ``d`` minimizes ``|r - J d|^2 + lambda |d|^2`` and ``theta - t d`` is taken with ``t`` the best of
+    ``2^-i``. The loss never rises. The damping is relative, ``lambda = damping * trace(J J^T) / min(r, p)``, so that
+    the units of the equation do not matter. It follows success: divided by 5 after a full step, by 2 after
+    ``t >= 1/4``, times 3 after a shorter one, times 30 after a failure (then 900, ...: within the same step, on the
+    same Gram matrix). It starts large: with a small one a cold start on a transport-dominated problem stays on a plateau.
+
+    With `momentum` this is SPRING: ``zeta = r - mu J phi``, ``phi <- solve(zeta) + mu phi``, ``d = phi`` over the bias
+    correction ``sqrt(1 - mu^(2 k))``; momentum is dropped when the line search fails.
+
+    A step costs one Jacobian, ``r p min(r, p)`` for the Gram matrix, ``min(r, p)^3 / 3`` and some five losses.
+
+    Attributes:
+        damping: Relative damping of the first step.
+        adaptive: Whether the damping follows success.
+        damping_floor: Least damping.
+        space: ``"residual"`` (r x r), ``"parameter"`` (p x p) or ``"auto"``, the smaller.
+        momentum: ``mu`` in [0, 1); 0.9 with points that are drawn anew each step.
+        halvings: Shortest step tried is ``2^-halvings``.
+        tolerance: Relative decrease that counts as progress.
+        patience: Steps in a row without progress before the status is ``STALLED``.
+
+    Raises:
+        ConfigError: If a value is out of range.
+
+    Ref: Mueller and Zeinhofer, *Achieving high accuracy with PINNs via energy natural gradients*, 2023; Guzman-Cordero
+    et al., *Improving energy natural gradient descent through Woodbury, momentum, and randomization*, 2025; Goldshlager,
+    Abrahamsen, Lin, *A Kaczmarz-inspired approach to accelerate the optimization of neural network wavefunctions*,
+    2024 (SPRING).
+
+    >>> GaussNewton(damping=-1.0)
+    Traceback (most recent call last):
+    kjet.errors.ConfigError: GaussNewton: damping = -1.0; expected a positive number. Start from 1e-3.
+    """
+
+    damping: float = 1e-3
+    adaptive: bool = True
+    damping_floor: float = 1e-12
+    space: Space = "auto"
+    momentum: float = 0.0
+    halvings: int = 20
+    tolerance: float = 1e-10
+    patience: int = 10
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        require(self.damping > 0, name, "damping", self.damping, "a positive number", "Start from 1e-3.")
+        floor = self.damping_floor
+        require(0 < floor <= self.damping, name, "damping_floor", floor, "a number in (0, damping]", "Use 1e-12.")
+        spaces = ("auto", "residual", "parameter")
+        require(self.space in spaces, name, "space", self.space, f"one of {', '.join(spaces)}", 'Use "auto".')
+        require(0 <= self.momentum < 1, name, "momentum", self.momentum, "a number in [0, 1)", "Use 0, or 0.9.")
+        require(0 <= self.halvings <= 50, name, "halvings", self.halvings, "an integer from 0 to 50", "Use 20.")
+        require(self.tolerance >= 0, name, "tolerance", self.tolerance, "a number from 0", "Use 1e-10.")
+        require(self.patience >= 1, name, "patience", self.patience, "a positive integer", "Use 10.")
+
+    def init(self, theta: Float[Tensor, " p"]) -> State:
+        """Return the state before the first step."""
+        state: State = {"damping": self.damping, "steps": 0, "slow": 0}
+        if self.momentum > 0:
+            state |= {"momentum": torch.zeros_like(theta), "momentum_steps": 0}
+        return state
+
+    def refresh(self, state: State) -> State:
+        """Drop the cached loss; keep damping and momentum."""
+        return {key: value for key, value in state.items() if key != "loss"} | {"slow": 0}
+
+    def step(self, objective: Objective, theta: Float[Tensor, " p"], state: State) -> Step:
+        """Take one damped Gauss-Newton step.
+
+        Raises:
+            DivergenceError: If the residual, the Jacobian or the loss at `theta` is not finite.
+        """
+        model = linearize(objective, theta, state, self.space)
+        return _Search(self, objective, theta, model, dict(state)).run(model.evaluations)
+
+
+@dataclass
+class _Search:
+    """One step: directions of growing damping, without momentum once it failed, until one lowers the loss."""
+
+    method: GaussNewton
+    objective: Objective
+    theta: Tensor
+    model: Linearization
+    state: State
+    attempts: int = 0
+
+    def run(self, evaluations: int) -> Step:
+        given = self.state.copy()
+        raises = 0
+        while True:
+            solved, d = self._direction()
+            if self.attempts == 1 and not self._resolvable(solved):
+                return self._stop(given, "the linear model predicts no decrease above rounding", evaluations)
+            found = grid_search(self._loss_along(d), self.model.loss, self.method.halvings)
+            evaluations += found.evaluations
+            if found.step > 0:
+                return self._accept(d, found, evaluations)
+            if self._drop_momentum():
+                continue
+            raises += 1
+            if not self.method.adaptive or float(self.state["damping"]) >= _MAX_DAMPING:
+                cause = f"no step of 1 to 2^-{self.method.halvings} lowers the loss, at any damping tried"
+                return self._stop(given, cause, evaluations, found.outcome is not Outcome.NOT_FINITE)
+            self.state["damping"] = min(float(self.state["damping"]) * _FAILURE_FACTOR**raises, _MAX_DAMPING)
+
+    def _direction(self) -> tuple[Direction, Tensor]:
+        self.attempts += 1
+        mu, old, dtype = self.method.momentum, self.state.get("momentum"), self.theta.dtype
+        residual = self.model.residual
+        if not isinstance(old, Tensor):
+            solved = self.model.gram.solve(residual, float(self.state["damping"]))
+            self.state["damping"] = solved.damping
+            return solved, solved.vector.to(dtype)
+        solved = self.model.gram.solve(residual - mu * self.model.gram.apply(old), float(self.state["damping"]))
+        phi = solved.vector.to(dtype) + mu * old
+        k = int(self.state["momentum_steps"]) + 1
+        self.state |= {"damping": solved.damping, "momentum": phi, "momentum_steps": k}
+        return solved, phi / math.sqrt(1.0 - mu ** (2 * k))
+
+    def _loss_along(self, d: Tensor) -> Callable[[float], float]:
+        return lambda t: float(self.objective.loss(self.theta - t * d))
+
+    def _resolvable(self, solved: Direction) -> bool:
+        # With momentum the model was solved for another residual and promises nothing for this one.
+        plain = int(self.state.get("momentum_steps", 1)) == 1
+        return not plain or solved.decrease > rounding_level(self.theta.dtype) * self.model.loss
+
+    def _drop_momentum(self) -> bool:
+        """Forget the momentum; false where the failed attempt used none."""
+        used = int(self.state.get("momentum_steps", 0)) > 1
+        if "momentum" in self.state:
+            self.state |= {"momentum": torch.zeros_like(self.theta), "momentum_steps": 0}
+        return used
+
+    def _info(self) -> dict[str, float]:
+        half = self.model.gram.gradient(self.model.residual)
+        return {
+            "damping": float(self.state["damping"]),
+            "gradient_norm": 2.0 * float(half.norm()),
+            "attempts": float(self.attempts),
+        }
+
+    def _accept(self, d: Tensor, found: LineSearch, evaluations: int) -> Step:
+        method, info = self.method, self._info() | {"step_length": found.step}
+        if method.adaptive:
+            factor = 1 / 5 if found.step == 1 else 1 / 2 if found.step >= 0.25 else 3.0
+            self.state["damping"] = min(max(info["damping"] * factor, method.damping_floor), _MAX_DAMPING)
+        self.state |= {"loss": found.value, "steps": int(self.state["steps"]) + 1}
+        status, reason = track(
+            self.state, self.model.loss, found.value, self.theta.dtype, method.tolerance, method.patience
+        )
+        theta = self.theta - found.step * d
+        return Step(theta, found.value, self.state, status, evaluations, info, reason)
+
+    def _stop(self, given: State, cause: str, evaluations: int, evaluable: bool = True) -> Step:
+        status, reason = stopped(self.theta.dtype, cause, evaluable=evaluable)
+        # The points may be drawn anew: go on from the damping that was given, not from the largest one tried.
+        state = given | {"loss": self.model.loss}
+        return Step(self.theta, self.model.loss, state, status, evaluations, self._info(), reason)

@@ -1,0 +1,134 @@
+"""What an optimizer is given and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from ..errors import ConfigError, DivergenceError
+from ..typing import Float, Tensor
+
+__all__ = ["Objective", "Optimizer", "State", "Status", "Step", "require", "require_finite"]
+
+State = dict[str, Tensor | int | float | bool | str]
+"""Everything that an optimizer needs to continue bit for bit: tensors for safetensors, the rest for JSON."""
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """A sum of squares ``loss(theta) = |r(theta)|^2`` over flat parameters.
+
+    The residual is already scaled (weights, one over the square root of the number of points), so that its
+    squared norm is the loss. ``theta`` is one-dimensional with `p` entries.
+    """
+
+    def loss(self, theta: Float[Tensor, " p"]) -> Float[Tensor, ""]:
+        """Return the loss without a graph, as cheaply as possible."""
+        ...
+
+    def value_and_gradient(self, theta: Float[Tensor, " p"]) -> tuple[Float[Tensor, ""], Float[Tensor, " p"]]:
+        """Return the loss and its gradient, ``2 J^T r``."""
+        ...
+
+    def residual(self, theta: Float[Tensor, " p"]) -> Float[Tensor, " r"]:
+        """Return the scaled residual."""
+        ...
+
+    def residual_and_jacobian(self, theta: Float[Tensor, " p"]) -> tuple[Float[Tensor, " r"], Float[Tensor, "r p"]]:
+        """Return the scaled residual and its Jacobian."""
+        ...
+
+
+class Status(str, Enum):
+    """How a step ended.
+
+    ``OK``: go on. ``STALLED``: no decrease is possible here. ``NOISE_FLOOR``: no decrease can be resolved in this
+    precision; float64 can go on. ``FAILED``: the method cannot go on. `Step.reason` says why.
+    """
+
+    OK = "ok"
+    STALLED = "stalled"
+    NOISE_FLOOR = "noise_floor"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Outcome of one optimizer step.
+
+    Attributes:
+        theta: The new parameters; those given, where no decrease was found.
+        loss: Loss at `theta` (`Adam`: at the parameters that the step was given).
+        state: State for the next step. Large tensors may be those of the state given, updated in place.
+        status: How the step ended.
+        evaluations: Calls to the objective, of any kind.
+        info: Numbers worth logging, such as the step length and the damping.
+        reason: Why it stopped, one sentence; empty while the status is ``OK``.
+    """
+
+    theta: Tensor
+    loss: float
+    state: State
+    status: Status
+    evaluations: int
+    info: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """A method that improves parameters step by step; it holds hyperparameters only, never the state."""
+
+    def init(self, theta: Float[Tensor, " p"]) -> State:
+        """Return the state before the first step."""
+        ...
+
+    def step(self, objective: Objective, theta: Float[Tensor, " p"], state: State) -> Step:
+        """Take one step from `theta`."""
+        ...
+
+    def refresh(self, state: State) -> State:
+        """Return the state for a changed objective: without cached values, with all curvature."""
+        ...
+
+
+def require(condition: bool, owner: str, name: str, value: object, expected: str, advice: str) -> None:
+    """Raise for a hyperparameter out of range, saying what was given, what was expected and what to do.
+
+    Raises:
+        ConfigError: If the condition is false.
+
+    >>> require(-1.0 > 0, "Adam", "learning_rate", -1.0, "a positive number", "Start from 1e-3.")
+    Traceback (most recent call last):
+    kjet.errors.ConfigError: Adam: learning_rate = -1.0; expected a positive number. Start from 1e-3.
+    """
+    if not condition:
+        raise ConfigError(f"{owner}: {name} = {value!r}; expected {expected}. {advice}")
+
+
+def require_finite(what: str, *tensors: Tensor) -> None:
+    """Raise if an entry is not finite, with the count of such entries.
+
+    Args:
+        what: Name of the quantity, such as ``"gradient"``.
+        *tensors: Its parts.
+
+    Raises:
+        DivergenceError: If an entry of any part is infinite or not a number.
+
+    >>> require_finite("gradient", torch.tensor([1.0, float("nan")]))
+    Traceback (most recent call last):
+    kjet.errors.DivergenceError: 1 of 2 entries of the gradient are not finite at the start of a step. \
+Go back to the last checkpoint with a smaller step or float64, or look for a division by zero in the equation.
+    """
+    if all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+        return
+    bad = sum(int((~torch.isfinite(tensor)).sum()) for tensor in tensors)
+    total = sum(tensor.numel() for tensor in tensors)
+    raise DivergenceError(
+        f"{bad} of {total} entries of the {what} are not finite at the start of a step. "
+        "Go back to the last checkpoint with a smaller step or float64, or look for a division by zero in the equation."
+    )

@@ -1,0 +1,191 @@
+"""What the quasi-Newton methods share: the line search, its failures, and what is kept between steps."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+from ..typing import Float, Tensor
+from .line_search import LineSearch, Outcome, Phi, strong_wolfe
+from .objective import Objective, State, Step, require, require_finite
+from .progress import rounding_level, stopped, track
+
+__all__ = ["Pair", "QuasiNewton"]
+
+_CACHED = ("loss", "gradient", "direction")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What one accepted step tells about the curvature.
+
+    Attributes:
+        s: Change of the parameters.
+        y: Change of the gradient.
+        sy: ``s . y``, positive.
+        step: Step length `t` along the direction ``-H g``.
+        slope: ``-g . H g``, so that ``s . H^-1 s = -t^2 slope``.
+        gradient: The new gradient.
+    """
+
+    s: Float[Tensor, " p"]
+    y: Float[Tensor, " p"]
+    sy: float
+    step: float
+    slope: float
+    gradient: Float[Tensor, " p"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuasiNewton(ABC):
+    """Line-search descent along ``-H g``, with ``H`` learnt from the changes of the gradient.
+
+    Loss and gradient at the new point come from the line search and are kept, so that most steps take one evaluation.
+    Where no step along ``-H g`` lowers the loss, the gradient is tried; if that does, ``H`` starts again from the
+    identity, else the step says that it stalled and ``H`` is kept.
+
+    Attributes:
+        c1: Sufficient decrease of the strong Wolfe conditions.
+        c2: Curvature of the strong Wolfe conditions.
+        max_evaluations: Budget of one line search.
+        tolerance: Relative decrease that counts as progress.
+        patience: Steps in a row without progress before the status is ``STALLED``.
+    """
+
+    c1: float = 1e-4
+    c2: float = 0.9
+    max_evaluations: int = 25
+    tolerance: float = 1e-10
+    patience: int = 10
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        require(0 < self.c1 < 0.5, name, "c1", self.c1, "a number in (0, 1/2)", "Use 1e-4.")
+        require(self.c1 < self.c2 < 1, name, "c2", self.c2, "a number in (c1, 1)", "Use 0.9.")
+        budget = self.max_evaluations
+        require(budget >= 1, name, "max_evaluations", budget, "a positive integer", "Use 25.")
+        require(self.tolerance >= 0, name, "tolerance", self.tolerance, "a number from 0", "Use 1e-10.")
+        require(self.patience >= 1, name, "patience", self.patience, "a positive integer", "Use 10.")
+        self._check()
+
+    def init(self, theta: Float[Tensor, " p"]) -> State:
+        """Return the state before the first step: no curvature is known."""
+        return {"steps": 0, "slow": 0, "fresh": True, "resets": 0} | self._no_curvature(theta)
+
+    def refresh(self, state: State) -> State:
+        """Drop loss, gradient and direction; keep the curvature."""
+        return {key: value for key, value in state.items() if key not in _CACHED} | {"slow": 0}
+
+    def step(self, objective: Objective, theta: Float[Tensor, " p"], state: State) -> Step:
+        """Take one step; what the state holds of the curvature is updated in place.
+
+        Raises:
+            DivergenceError: If loss or gradient at `theta` are not finite.
+        """
+        state, evaluations = _evaluated(objective, theta, state)
+        loss, gradient = float(state["loss"]), _tensor(state, "gradient")
+        if not bool(gradient.any()):
+            return self._stop(theta, state, "the gradient is zero", evaluations)
+        fresh = bool(state["fresh"])
+        d = -gradient if fresh else _direction_of(self, state, gradient)
+        slope, found = self._search(objective, theta, d, loss, gradient, fresh)
+        evaluations += found.evaluations
+        if not _improves(found, loss) and not fresh:
+            d = -gradient
+            slope, found = self._search(objective, theta, d, loss, gradient, True)
+            evaluations += found.evaluations
+            if _improves(found, loss):
+                self._forget(state)
+                state |= {"fresh": True, "resets": int(state["resets"]) + 1}
+        if not _improves(found, loss):
+            cause = f"{found.outcome.value}, not even along the gradient"
+            return self._stop(theta, state, cause, evaluations, found.outcome is not Outcome.NOT_FINITE)
+        return self._accept(theta, d, slope, found, state, evaluations)
+
+    def _search(
+        self, objective: Objective, theta: Tensor, d: Tensor, loss: float, gradient: Tensor, fresh: bool
+    ) -> tuple[float, LineSearch]:
+        slope = float(gradient @ d)
+        rounding = rounding_level(theta.dtype)
+        # Without curvature: the step to zero loss of a quadratic along the gradient, but of length one at most.
+        first = min(2.0 * loss / -slope, 1.0 / math.sqrt(-slope)) if fresh and slope < 0 else 1.0
+        first = max(first, torch.finfo(theta.dtype).tiny)
+        phi = _phi(objective, theta, d)
+        return slope, strong_wolfe(phi, loss, slope, first, self.c1, self.c2, self.max_evaluations, rounding)
+
+    def _accept(
+        self, theta: Tensor, d: Tensor, slope: float, found: LineSearch, state: State, evaluations: int
+    ) -> Step:
+        old_gradient, before, gradient = _tensor(state, "gradient"), float(state["loss"]), found.gradient
+        assert gradient is not None  # strong_wolfe returns the gradient of every trial that lowers the loss
+        s, y = found.step * d, gradient - old_gradient
+        sy = found.step * (found.slope - slope)
+        state |= {"loss": found.value, "gradient": gradient, "steps": int(state["steps"]) + 1}
+        state.pop("direction", None)
+        info = {"step_length": found.step, "slope": slope, "resets": float(state["resets"])}
+        # Wolfe steps have s.y > 0; steps that only decrease the loss, and rounding, need not.
+        if sy > torch.finfo(theta.dtype).eps * abs(found.step * slope):
+            info |= self._update(state, d, Pair(s, y, sy, found.step, slope, gradient))
+        status, reason = track(state, before, found.value, theta.dtype, self.tolerance, self.patience)
+        return Step(theta + s, found.value, state, status, evaluations, info, reason)
+
+    def _stop(self, theta: Tensor, state: State, cause: str, evaluations: int, evaluable: bool = True) -> Step:
+        status, reason = stopped(theta.dtype, cause, evaluable=evaluable)
+        info = {"resets": float(state["resets"])}
+        return Step(theta, float(state["loss"]), state, status, evaluations, info, reason)
+
+    @abstractmethod
+    def _check(self) -> None:
+        """Check the hyperparameters of the subclass."""
+
+    @abstractmethod
+    def _no_curvature(self, theta: Tensor) -> State:
+        """Return the part of the state that holds curvature, holding none."""
+
+    @abstractmethod
+    def _forget(self, state: State) -> None:
+        """Empty that part, in place."""
+
+    @abstractmethod
+    def _direction(self, state: State, gradient: Tensor) -> Tensor:
+        """Return ``-H g``."""
+
+    @abstractmethod
+    def _update(self, state: State, direction: Tensor, pair: Pair) -> dict[str, float]:
+        """Learn from an accepted step along `direction`; return numbers worth logging."""
+
+
+def _evaluated(objective: Objective, theta: Tensor, state: State) -> tuple[State, int]:
+    """Return a copy of the state that holds loss and gradient, and the evaluations that it took."""
+    if "loss" in state:
+        return state.copy(), 0
+    loss, gradient = objective.value_and_gradient(theta)
+    require_finite("loss", loss)
+    require_finite("gradient", gradient)
+    return state | {"loss": float(loss), "gradient": gradient}, 1
+
+
+def _direction_of(method: QuasiNewton, state: State, gradient: Tensor) -> Tensor:
+    cached = state.get("direction")
+    return cached if isinstance(cached, Tensor) else method._direction(state, gradient)
+
+
+def _phi(objective: Objective, theta: Tensor, d: Tensor) -> Phi:
+    def phi(t: float) -> tuple[float, float, Tensor]:
+        value, gradient = objective.value_and_gradient(torch.add(theta, d, alpha=t))
+        return float(value), float(gradient @ d), gradient
+
+    return phi
+
+
+def _improves(found: LineSearch, loss: float) -> bool:
+    return found.step > 0 and found.value <= loss
+
+
+def _tensor(state: State, key: str) -> Tensor:
+    value = state[key]
+    assert isinstance(value, Tensor)
+    return value
