@@ -9,8 +9,38 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from ..typing import Tensor
+from ._second import second_order
 from ._series import Coefficient, cauchy, compose, compose_with_slope, linear, plus
 from .jet import Jet, rule
+
+def _short(x: Jet) -> bool:
+    """Tell whether the written-out second-order rule applies; a compiler fuses the plain one better."""
+    return x.order == 2 and not torch.compiler.is_compiling()
+
+
+def _tanh_curve(u: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    slope = 1 - y * y
+    return slope, -y * slope, slope * (2 - 3 * slope)
+
+
+def _sigmoid_curve(u: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    slope, lean = y * (1 - y), 0.5 - y
+    return slope, slope * lean, slope * (2 * lean * lean - slope)
+
+
+def _exp_curve(u: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return y, 0.5 * y, 0.5 * y
+
+
+def _sin_curve(u: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    slope = torch.cos(u)
+    return slope, -0.5 * y, -0.5 * slope
+
+
+def _cos_curve(u: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    slope = -torch.sin(u)
+    return slope, -0.5 * y, -0.5 * slope
+
 
 # --- functions that satisfy y' = g(y) x' ----------------------------------------------------------------------------
 
@@ -18,6 +48,8 @@ from .jet import Jet, rule
 @rule(torch.tanh, F.tanh)
 def tanh(x: Jet) -> Jet:
     """``g = 1 - y^2``."""
+    if _short(x):
+        return second_order(x, torch.tanh, _tanh_curve)
     y = torch.tanh(x.primal)
     slope = 1 - y * y
     return compose(x, y, slope, _minus_square, lambda: -y * slope)
@@ -39,6 +71,8 @@ def tan(x: Jet) -> Jet:
 @rule(torch.sigmoid, F.sigmoid, torch.special.expit)
 def sigmoid(x: Jet) -> Jet:
     """``g = y - y^2``."""
+    if _short(x):
+        return second_order(x, torch.sigmoid, _sigmoid_curve)
     y = torch.sigmoid(x.primal)
     slope = y * (1 - y)
 
@@ -52,6 +86,8 @@ def sigmoid(x: Jet) -> Jet:
 @rule(torch.exp)
 def exp(x: Jet) -> Jet:
     """``g = y``."""
+    if _short(x):
+        return second_order(x, torch.exp, _exp_curve)
     y = torch.exp(x.primal)
     return compose(x, y, y, lambda k, ys, g, rows: None if ys[k] is None else ys[k][:rows], lambda: 0.5 * y)
 
@@ -74,12 +110,16 @@ def _pair(x: Jet, value: Tensor, slope: Tensor, sign: float) -> Jet:
 @rule(torch.sin)
 def sin(x: Jet) -> Jet:
     """Sine and cosine run together."""
+    if _short(x):
+        return second_order(x, torch.sin, _sin_curve)
     return _pair(x, torch.sin(x.primal), torch.cos(x.primal), -1.0)
 
 
 @rule(torch.cos)
 def cos(x: Jet) -> Jet:
     """Cosine, with minus sine as its slope."""
+    if _short(x):
+        return second_order(x, torch.cos, _cos_curve)
     return _pair(x, torch.cos(x.primal), -torch.sin(x.primal), -1.0)
 
 
