@@ -55,6 +55,12 @@ def _shrink(gradient: Tensor, like: Tensor) -> Tensor:
     return gradient if gradient.shape == like.shape else gradient.sum_to_size(like.shape)
 
 
+def _in_place(*tensors: Tensor) -> bool:
+    """Tell whether fresh results may be overwritten: no graph is recorded and no transform wraps them."""
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+    return not torch.is_grad_enabled() and not any(wrapped(tensor) for tensor in tensors)
+
+
 class _Second(torch.autograd.Function):
     generate_vmap_rule = True
 
@@ -65,8 +71,11 @@ class _Second(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         y = function(u)
         slope, half, _ = curve(u, y)
-        first = u1 if active == u1.shape[0] else u1[:active]
-        bend = half * _reduce(first * first, weights, kept)
+        first = u1[:active]
+        bend = _reduce(first * first, weights, kept)
+        if u2 is not None and bend.shape == u2.shape and _in_place(u, u1, u2):
+            return y, slope * u1, bend.mul_(half).addcmul_(slope, u2)
+        bend = half * bend
         return y, slope * u1, bend if u2 is None else torch.addcmul(bend, slope, u2)
 
     @staticmethod
@@ -78,20 +87,10 @@ class _Second(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor, g1: Tensor, g2: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         u, u1, u2, weights, y = ctx.saved_tensors
-        slope, half, jerk = ctx.curve(u, y)
-        first = u1 if ctx.active == u1.shape[0] else u1[: ctx.active]
-        spread = _expand(g2, weights, ctx.kept) * first
-        through = (g1 * u1).sum(0) if u2 is None else (g1 * u1).sum(0) + (g2 * u2).sum(0)
-        bend = (spread * first).sum(0)
-        du = torch.addcmul(slope * g, 2 * half, through) + jerk * bend
-        du1 = slope * g1
-        extra = 2 * half * spread
-        if ctx.active == u1.shape[0]:
-            du1 = du1 + extra
-        else:
-            du1 = torch.cat([du1[: ctx.active] + extra, du1[ctx.active :]])
-        du2 = None if u2 is None else _shrink(slope * g2, u2)
-        return _shrink(du, u), _shrink(du1, u1), du2, None, None, None, None, None
+        parts = (u, u1, u2, weights, y, g, g1, g2)
+        whole = u2 is not None and u1.shape[1:] == u.shape and u2.shape[1:] == u.shape
+        run = _backward_in_place if whole and _in_place(g, g1, g2, u, u1) else _backward
+        return *run(parts, ctx.curve, ctx.kept, ctx.active), None, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, t: Tensor, t1: Tensor, t2: Tensor | None, *_: Any) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
@@ -110,3 +109,37 @@ class _Second(torch.autograd.Function):
         dy1 = base if t is None else 2 * half * t * u1
         dy1 = dy1 if t1 is None else dy1 + slope * t1
         return (torch.zeros_like(y) if t is None else slope * t), dy1, dy2
+
+
+def _backward(parts: tuple[Any, ...], curve: Curve, kept: int, active: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Gradients by operations that can be differentiated again."""
+    u, u1, u2, weights, y, g, g1, g2 = parts
+    slope, half, jerk = curve(u, y)
+    first = u1[:active]
+    spread = _expand(g2, weights, kept) * first
+    through = (g1 * u1).sum(0) if u2 is None else (g1 * u1).sum(0) + (g2 * u2).sum(0)
+    du = slope * g + 2 * half * through + jerk * (spread * first).sum(0)
+    du1, extra = slope * g1, 2 * half * spread
+    du1 = du1 + extra if active == u1.shape[0] else torch.cat([du1[:active] + extra, du1[active:]])
+    return _shrink(du, u), _shrink(du1, u1), None if u2 is None else _shrink(slope * g2, u2)
+
+
+def _backward_in_place(
+    parts: tuple[Any, ...], curve: Curve, kept: int, active: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The same gradients, row by row into fresh buffers: memory traffic is what this costs."""
+    u, u1, u2, weights, y, g, g1, g2 = parts
+    slope, half, jerk = curve(u, y)
+    spread = _expand(g2, weights, kept) * u1[:active]
+    through = g1[0] * u1[0]
+    for row in range(1, u1.shape[0]):
+        through.addcmul_(g1[row], u1[row])
+    for row in range(u2.shape[0]):
+        through.addcmul_(g2[row], u2[row])
+    bend = spread[0] * u1[0]
+    for row in range(1, active):
+        bend.addcmul_(spread[row], u1[row])
+    du = (slope * g).addcmul_(half, through, value=2).addcmul_(jerk, bend)
+    du1 = slope * g1
+    du1[:active].addcmul_(half, spread, value=2)
+    return du, du1, slope * g2
