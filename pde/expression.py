@@ -1,0 +1,473 @@
+"""Expressions over the jets of fields: what a residual is recorded as.
+
+A residual is run once, on symbols. Its result is a graph of :class:`Expression` nodes whose leaves are derivatives of
+fields, coordinates and parameters; it is evaluated as often as needed on tensors. Derivatives of composites
+(``div(a * grad(u))``) are worked out on the graph: sums and products by their rules, every other torch function by
+Taylor arithmetic along the directions that the derivative needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..errors import ConfigError, unknown
+from ..jets import Quantity, quantity
+from ..typing import MultiIndex, Tensor
+
+__all__ = [
+    "Apply",
+    "Coordinate",
+    "Data",
+    "Expression",
+    "Field",
+    "Frame",
+    "Number",
+    "Parameter",
+    "Vector",
+    "differentiate",
+]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Names that a residual may use.
+
+    Attributes:
+        coords: All coordinates, in the order of the network's inputs.
+        fields: Unknown functions, in the order of the network's outputs.
+        space: Coordinates that grad, div, lap sum over.
+        time: Name of the time coordinate, or None.
+        parameters: Names of the equation's parameters.
+    """
+
+    coords: tuple[str, ...]
+    fields: tuple[str, ...]
+    space: tuple[str, ...] = ()
+    time: str | None = None
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def d(self) -> int:
+        """Number of coordinates."""
+        return len(self.coords)
+
+    def axis(self, name: str) -> int:
+        """Column of a coordinate.
+
+        Raises:
+            ConfigError: If there is no such coordinate; names the nearest one.
+        """
+        if name not in self.coords:
+            raise ConfigError(unknown("coordinate", name, self.coords, "this problem"))
+        return self.coords.index(name)
+
+    def unit(self, axis: int) -> MultiIndex:
+        """Multi-index of one derivative along an axis."""
+        return tuple(int(i == axis) for i in range(self.d))
+
+
+class Expression:
+    """One value at each point, as a node of the recorded graph.
+
+    Supports arithmetic, torch functions, and derivatives by name: ``u.x``, ``u.xx``, ``u.xt``.
+    """
+
+    _frame: Frame
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Expression:
+        return Apply.of(func, args, kwargs or {})
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        method = getattr(torch.Tensor, name, None)
+        axes = _split_axes(name, self._frame.coords)
+        if axes is not None:
+            result: Expression = self
+            for axis in axes:
+                result = differentiate(result, axis)
+            return result
+        if callable(method):
+            return lambda *args, **kwargs: Apply.of(method, (self, *args), kwargs)
+        options = [*self._frame.coords, *(c * 2 for c in self._frame.coords if len(c) == 1)]
+        raise ConfigError(unknown("derivative", name, options, str(self)))
+
+    def __bool__(self) -> bool:
+        raise ConfigError(
+            f"a residual is recorded once and cannot branch on the value of {self}; use torch.where(condition, a, b)"
+        )
+
+    def __float__(self) -> float:
+        raise ConfigError(f"{self} has a value at each point and cannot become a float; use torch functions")
+
+    def __iter__(self) -> Any:
+        raise ConfigError(f"{self} is a scalar field and cannot be iterated")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise ConfigError(f"NumPy cannot act on {self}; use the torch function of the same name")
+
+    def __neg__(self) -> Expression:
+        return _product(Number(-1.0, self._frame), self)
+
+    def __pos__(self) -> Expression:
+        return self
+
+    def __add__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, Vector) else _sum(self, _wrap(other, self._frame))
+
+    def __radd__(self, other: Any) -> Any:
+        return _sum(_wrap(other, self._frame), self)
+
+    def __sub__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, Vector) else _sum(self, -_wrap(other, self._frame))
+
+    def __rsub__(self, other: Any) -> Any:
+        return _sum(_wrap(other, self._frame), -self)
+
+    def __mul__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, Vector) else _product(self, _wrap(other, self._frame))
+
+    def __rmul__(self, other: Any) -> Any:
+        return _product(_wrap(other, self._frame), self)
+
+    def __truediv__(self, other: Any) -> Expression:
+        if isinstance(other, int | float):
+            return _product(self, Number(1.0 / other, self._frame))
+        return _product(self, Apply.of(torch.reciprocal, (_wrap(other, self._frame),), {}))
+
+    def __rtruediv__(self, other: Any) -> Expression:
+        return _wrap(other, self._frame) / self
+
+    def __pow__(self, exponent: Any) -> Expression:
+        if exponent == 1:
+            return self
+        return Apply.of(torch.pow, (self, exponent), {})
+
+    def __rpow__(self, base: Any) -> Expression:
+        return Apply.of(torch.pow, (base, self), {})
+
+    def __gt__(self, other: Any) -> Expression:
+        return Apply.of(torch.gt, (self, other), {})
+
+    def __ge__(self, other: Any) -> Expression:
+        return Apply.of(torch.ge, (self, other), {})
+
+    def __lt__(self, other: Any) -> Expression:
+        return Apply.of(torch.lt, (self, other), {})
+
+    def __le__(self, other: Any) -> Expression:
+        return Apply.of(torch.le, (self, other), {})
+
+    def __abs__(self) -> Expression:
+        return Apply.of(torch.abs, (self,), {})
+
+    def _children(self) -> tuple[Expression, ...]:
+        return ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _split_axes(name: str, coords: Sequence[str]) -> list[int] | None:
+    """Read ``"xxt"`` as coordinates, longest names first; None if it is none."""
+    if not name:
+        return []
+    for coordinate in sorted(coords, key=len, reverse=True):
+        if name.startswith(coordinate):
+            rest = _split_axes(name[len(coordinate) :], coords)
+            if rest is not None:
+                return [coords.index(coordinate), *rest]
+    return None
+
+
+class Number(Expression):
+    """A constant: a float, or a tensor that broadcasts over the points."""
+
+    def __init__(self, value: Any, frame: Frame) -> None:
+        finite = math.isfinite(value) if isinstance(value, int | float) else bool(torch.isfinite(value).all())
+        if not finite:
+            raise ConfigError(f"a constant of the residual is not finite: {value}; check the coefficients")
+        self._value, self._frame = value, frame
+
+    def _is(self, value: float) -> bool:
+        return isinstance(self._value, int | float) and self._value == value
+
+    def __str__(self) -> str:
+        return f"{self._value:g}" if isinstance(self._value, int | float) else "tensor"
+
+
+class Coordinate(Expression):
+    """A coordinate of the points."""
+
+    def __init__(self, name: str, frame: Frame) -> None:
+        self._name, self._axis, self._frame = name, frame.axis(name), frame
+
+    def __str__(self) -> str:
+        return self._name
+
+
+class Parameter(Expression):
+    """A parameter of the equation, known or trained: one number for all points."""
+
+    def __init__(self, name: str, frame: Frame) -> None:
+        self._name, self._frame = name, frame
+
+    def __str__(self) -> str:
+        return self._name
+
+
+class Data(Expression):
+    """A column that comes with the points, such as a normal or an observed value; its derivative is refused."""
+
+    def __init__(self, name: str, frame: Frame) -> None:
+        self._name, self._frame = name, frame
+
+    def __str__(self) -> str:
+        return self._name
+
+
+class Field(Expression):
+    """A sum of derivatives of one unknown function; the function itself and ``lap(u)`` are such sums."""
+
+    def __init__(self, name: str, terms: Quantity, frame: Frame) -> None:
+        self._name, self._terms, self._frame = name, terms, frame
+
+    @classmethod
+    def of(cls, name: str, frame: Frame) -> Field:
+        """Make the function itself."""
+        return cls(name, quantity({(0,) * frame.d: 1.0}), frame)
+
+    def _apply(self, operator: Mapping[MultiIndex, float]) -> Field:
+        """Apply a differential operator with constant coefficients."""
+        total: dict[MultiIndex, float] = {}
+        for index, c in self._terms:
+            for shift, factor in operator.items():
+                key = tuple(a + b for a, b in zip(index, shift, strict=True))
+                total[key] = total.get(key, 0.0) + c * factor
+        return Field(self._name, quantity(total), self._frame)
+
+    def __str__(self) -> str:
+        words = []
+        for index, c in self._terms:
+            name = "".join(axis * k for axis, k in zip(self._frame.coords, index, strict=True))
+            word = f"{self._name}_{name}" if name else self._name
+            words.append(word if c == 1 else f"{c:g} {word}")
+        return words[0] if len(words) == 1 else "(" + " + ".join(words) + ")"
+
+
+class Apply(Expression):
+    """A torch function of expressions and constants."""
+
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], frame: Frame
+    ) -> None:
+        self._function, self._args, self._kwargs, self._frame = function, args, kwargs, frame
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Expression:
+        """Record a call; sums and products take their own nodes, so that they can be differentiated by rule."""
+        inputs = [arg for arg in _flat(args) if isinstance(arg, Expression)]
+        if not inputs:
+            raise ConfigError(
+                f"keyword arguments of {getattr(function, '__name__', function)} may not be fields; pass them by position"
+            )
+        frame = inputs[0]._frame
+        plain = _ARITHMETIC.get(getattr(function, "__name__", ""))
+        if plain is not None and not kwargs and len(args) <= 2:
+            left, *right = (_wrap(arg, frame) for arg in args)
+            return plain(left, *right)
+        return cls(function, args, kwargs, frame)
+
+    def _children(self) -> tuple[Expression, ...]:
+        return tuple(arg for arg in _flat(self._args) if isinstance(arg, Expression))
+
+    def __str__(self) -> str:
+        name = getattr(self._function, "__name__", "f")
+        return f"{name}({', '.join(str(arg) for arg in self._args)})"
+
+
+class Sum(Expression):
+    """``a + b``."""
+
+    def __init__(self, left: Expression, right: Expression) -> None:
+        self._left, self._right, self._frame = left, right, left._frame
+
+    def _children(self) -> tuple[Expression, ...]:
+        return (self._left, self._right)
+
+    def __str__(self) -> str:
+        return f"{self._left} + {self._right}"
+
+
+class Product(Expression):
+    """``a b``."""
+
+    def __init__(self, left: Expression, right: Expression) -> None:
+        self._left, self._right, self._frame = left, right, left._frame
+
+    def _children(self) -> tuple[Expression, ...]:
+        return (self._left, self._right)
+
+    def __str__(self) -> str:
+        return " ".join(f"({part})" if isinstance(part, Sum) else str(part) for part in self._children())
+
+
+class Composite(Expression):
+    """``d^alpha`` of a torch function of expressions, from Taylor arithmetic along ``directions``.
+
+    ``inputs[r][i]`` lists the derivatives of argument i along direction r, orders 1 to ``|alpha|``, as expressions.
+    """
+
+    def __init__(self, call: Apply, index: MultiIndex) -> None:
+        from ._composite import directional_inputs
+
+        self._call, self._index, self._frame = call, index, call._frame
+        self._weights, self._inputs = directional_inputs(call, index)
+
+    def _children(self) -> tuple[Expression, ...]:
+        rows = [node for direction in self._inputs for argument in direction for node in argument]
+        return (*self._call._children(), *rows)
+
+    def __str__(self) -> str:
+        name = "".join(axis * k for axis, k in zip(self._frame.coords, self._index, strict=True))
+        return f"d_{name}[{self._call}]"
+
+
+class Vector(tuple[Any, ...]):
+    """A tuple of expressions, one for each spatial coordinate, with arithmetic; ``a @ b`` is the dot product."""
+
+    def __new__(cls, items: Any) -> Vector:
+        return super().__new__(cls, tuple(items))
+
+    def _pair(self, other: Any, operation: Callable[[Any, Any], Any]) -> Vector:
+        others = other if isinstance(other, Vector) else (other,) * len(self)
+        if len(others) != len(self):
+            raise ConfigError(f"vectors of {len(self)} and {len(others)} components cannot be combined")
+        return Vector(operation(a, b) for a, b in zip(self, others, strict=True))
+
+    def __add__(self, other: Any) -> Vector:
+        return self._pair(other, lambda a, b: a + b)
+
+    def __sub__(self, other: Any) -> Vector:
+        return self._pair(other, lambda a, b: a - b)
+
+    def __mul__(self, other: Any) -> Vector:  # type: ignore[override]
+        if isinstance(other, Vector):
+            raise ConfigError("use a @ b for the dot product of vectors")
+        return self._pair(other, lambda a, b: a * b)
+
+    __rmul__ = __mul__  # type: ignore[assignment]
+
+    def __truediv__(self, other: Any) -> Vector:
+        return self._pair(other, lambda a, b: a / b)
+
+    def __neg__(self) -> Vector:
+        return Vector(-a for a in self)
+
+    def __matmul__(self, other: Any) -> Any:
+        terms = list(self._pair(other, lambda a, b: a * b))
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total
+
+
+def _flat(args: Any) -> list[Any]:
+    found: list[Any] = []
+    for arg in args:
+        if isinstance(arg, list | tuple) and not isinstance(arg, Vector):
+            found += _flat(arg)
+        else:
+            found.append(arg)
+    return found
+
+
+def _wrap(value: Any, frame: Frame) -> Expression:
+    if isinstance(value, Expression):
+        return value
+    if isinstance(value, int | float | Tensor):
+        return Number(value, frame)
+    if hasattr(value, "__float__"):
+        return Number(float(value), frame)
+    raise ConfigError(f"a residual combines fields, coordinates, parameters and numbers; got {value!r}")
+
+
+def _sum(left: Expression, right: Expression) -> Expression:
+    if isinstance(left, Number) and left._is(0):
+        return right
+    if isinstance(right, Number) and right._is(0):
+        return left
+    return Sum(left, right)
+
+
+def _product(left: Expression, right: Expression) -> Expression:
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Number):
+            if one._is(0):
+                return one
+            if one._is(1):
+                return other
+    if isinstance(left, Number) and isinstance(right, Number):
+        return Number(left._value * right._value, left._frame)
+    return Product(left, right)
+
+
+_ARITHMETIC: dict[str, Callable[..., Expression]] = {
+    "add": _sum, "__add__": _sum, "__radd__": _sum,
+    "sub": lambda a, b: _sum(a, -b), "__sub__": lambda a, b: _sum(a, -b),
+    "rsub": lambda a, b: _sum(b, -a), "__rsub__": lambda a, b: _sum(b, -a),
+    "mul": _product, "multiply": _product, "__mul__": _product, "__rmul__": _product,
+    "div": lambda a, b: a / b, "__truediv__": lambda a, b: a / b, "true_divide": lambda a, b: a / b,
+    "__rtruediv__": lambda a, b: b / a, "neg": lambda a: -a, "negative": lambda a: -a, "__neg__": lambda a: -a,
+}  # fmt: skip
+
+
+def differentiate(node: Expression, axis: int) -> Expression:
+    """Differentiate an expression along a coordinate.
+
+    Raises:
+        ConfigError: If it contains data that is known at the points only.
+    """
+    frame = node._frame
+    match node:
+        case Field():
+            return node._apply({frame.unit(axis): 1.0})
+        case Coordinate():
+            return Number(1.0 if node._axis == axis else 0.0, frame)
+        case Number() | Parameter():
+            return Number(0.0, frame)
+        case Sum():
+            return _sum(differentiate(node._left, axis), differentiate(node._right, axis))
+        case Product():
+            return _sum(
+                _product(differentiate(node._left, axis), node._right),
+                _product(node._left, differentiate(node._right, axis)),
+            )
+        case Apply():
+            return _composite(node, frame.unit(axis))
+        case Composite():
+            index = tuple(a + b for a, b in zip(node._index, frame.unit(axis), strict=True))
+            return _composite(node._call, index)
+        case _:
+            raise ConfigError(f'"{node}" is known at the points only and has no derivative')
+
+
+def _composite(call: Apply, index: MultiIndex) -> Expression:
+    """Zero where no argument depends on the coordinates of the derivative."""
+    frame = call._frame
+    for axis, entry in enumerate(index):
+        if entry and all(_is_zero(differentiate(child, axis)) for child in call._children()):
+            return Number(0.0, frame)
+    return Composite(call, index)
+
+
+def _is_zero(node: Expression) -> bool:
+    return isinstance(node, Number) and node._is(0)

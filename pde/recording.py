@@ -1,0 +1,178 @@
+"""From recorded expressions to a program that runs on tensors, and the derivatives that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..errors import ConfigError
+from ..jets import Plan, Quantity
+from ..typing import Float, Tensor
+from ._composite import evaluate_composite, substitute
+from .expression import (
+    Apply,
+    Composite,
+    Coordinate,
+    Data,
+    Expression,
+    Field,
+    Frame,
+    Number,
+    Parameter,
+    Product,
+    Sum,
+    Vector,
+)
+
+__all__ = ["Recorded", "Values", "collect"]
+
+
+@dataclass
+class Values:
+    """What the leaves of a program stand for at a batch of points.
+
+    Attributes:
+        x: Coordinates (n, d).
+        fields: For each field and sum of derivatives, a value at each point (n,).
+        parameters: A scalar, or one value at each point, for each parameter.
+        data: Columns that came with the points (n,).
+    """
+
+    x: Float[Tensor, "n d"]
+    fields: Mapping[tuple[str, Quantity], Float[Tensor, " n"]]
+    parameters: Mapping[str, Tensor | float] = field(default_factory=dict)
+    data: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Recorded:
+    """Named residuals, recorded: a graph in evaluation order and the jets that it reads.
+
+    Args:
+        outputs: Expressions by name.
+        frame: Names in use.
+    """
+
+    def __init__(self, outputs: Mapping[str, Expression], frame: Frame) -> None:
+        self.names = tuple(outputs)
+        self.frame = frame
+        self._outputs = tuple(outputs.values())
+        self._order = _topological(self._outputs)
+        leaves = [node for node in self._order if isinstance(node, Field)]
+        self.leaves: tuple[tuple[str, Quantity], ...] = tuple(dict.fromkeys((n._name, n._terms) for n in leaves))
+        self.parameters = tuple(dict.fromkeys(n._name for n in self._order if isinstance(n, Parameter)))
+        self.data = tuple(dict.fromkeys(n._name for n in self._order if isinstance(n, Data)))
+        self.plan = Plan.build([terms for _, terms in self.leaves], frame.d)
+
+    @property
+    def order(self) -> int:
+        """Highest derivative order read."""
+        return self.plan.layout.order
+
+    def field_values(self, y: Mapping[Quantity, Float[Tensor, "n m"]]) -> dict[tuple[str, Quantity], Tensor]:
+        """Pick each field's column from what the plan read of the network's outputs."""
+        return {(name, terms): y[terms][..., self.frame.fields.index(name)] for name, terms in self.leaves}
+
+    def __call__(self, values: Values) -> list[Float[Tensor, " n"]]:
+        """Evaluate every output at the points."""
+        known: dict[Expression, Any] = {}
+        for node in self._order:
+            known[node] = _evaluate(node, known, values)
+        n = values.x.shape[0]
+        return [_column(known[node], n, values.x) for node in self._outputs]
+
+    def describe(self) -> str:
+        """Write the residuals and the plan in words."""
+        lines = [f"{name}: {node} = 0" for name, node in zip(self.names, self._outputs, strict=True)]
+        return "\n".join([*lines, self.plan.explain()])
+
+
+def _column(value: Any, n: int, like: Tensor) -> Tensor:
+    tensor = value if isinstance(value, Tensor) else like.new_tensor(float(value))
+    return tensor.expand(n) if tensor.ndim == 0 else tensor
+
+
+def _topological(outputs: Sequence[Expression]) -> list[Expression]:
+    order: dict[Expression, None] = {}
+    pending: list[tuple[Expression, bool]] = [(node, False) for node in reversed(outputs)]
+    while pending:
+        node, ready = pending.pop()
+        if node in order:
+            continue
+        if ready:
+            order[node] = None
+        else:
+            pending.append((node, True))
+            pending += [(child, False) for child in node._children() if child not in order]
+    return list(order)
+
+
+def _evaluate(node: Expression, known: Mapping[Expression, Any], values: Values) -> Any:
+    match node:
+        case Field():
+            return values.fields[node._name, node._terms]
+        case Coordinate():
+            return values.x[..., node._axis]
+        case Number():
+            return node._value.to(values.x) if isinstance(node._value, Tensor) else node._value
+        case Parameter():
+            return values.parameters[node._name]
+        case Data():
+            return values.data[node._name]
+        case Sum():
+            return known[node._left] + known[node._right]
+        case Product():
+            return known[node._left] * known[node._right]
+        case Composite():
+            return evaluate_composite(node._call, node._weights, node._inputs, known.__getitem__)
+        case Apply():
+            arguments = [_tensor(known[child], values.x) for child in node._children()]
+            return node._function(*substitute(node._args, arguments), **node._kwargs)
+        case _:
+            raise TypeError(f"cannot evaluate {type(node).__name__}")
+
+
+def _tensor(value: Any, like: Tensor) -> Any:
+    return value if isinstance(value, Tensor) else like.new_tensor(float(value))
+
+
+def collect(result: Any, frame: Frame, default: str = "residual") -> dict[str, Expression]:
+    """Name the residuals that a function returned: one, a sequence, a vector or a mapping.
+
+    Raises:
+        ConfigError: If there is none, or something else was returned.
+    """
+    if isinstance(result, Mapping):
+        named = {str(name): value for name, value in result.items()}
+    elif isinstance(result, Vector | tuple | list):
+        flat = [part for item in result for part in (item if isinstance(item, Vector | tuple | list) else (item,))]
+        named = (
+            {f"{default}_{i}": value for i, value in enumerate(flat)}
+            if len(flat) > 1
+            else dict.fromkeys([default], flat[0])
+            if flat
+            else {}
+        )
+    else:
+        named = {default: result}
+    if not named:
+        raise ConfigError("the residual returned nothing; return an expression, a tuple or a dict of them")
+    for name, value in named.items():
+        if isinstance(value, int | float) or isinstance(value, Tensor):
+            raise ConfigError(f'residual "{name}" does not depend on any field; got {value!r}')
+        if not isinstance(value, Expression):
+            raise ConfigError(f'residual "{name}" must be an expression of the fields; got {type(value).__name__}')
+    return named
+
+
+def check_finite(values: Sequence[Tensor], names: Sequence[str]) -> None:
+    """Refuse residuals that are not finite on trial points.
+
+    Raises:
+        ConfigError: Naming the first such residual.
+    """
+    for name, value in zip(names, values, strict=True):
+        if not bool(torch.isfinite(value).all()):
+            raise ConfigError(f'residual "{name}" is not finite on trial points; check its coefficients and divisions')
