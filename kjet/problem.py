@@ -1,0 +1,92 @@
+"""A problem: an equation on a domain, with conditions, unknown parameters and a reference solution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .constraints import Condition
+from .data import Domain
+from .errors import ConfigError
+from .pde import Equation, Frame, Recorded, Unknown
+
+__all__ = ["Problem"]
+
+Reference = Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Everything that defines a solution, and nothing about how it is found.
+
+    Args:
+        equation: Residual over named fields.
+        domain: Region of the coordinates.
+        conditions: Initial, boundary, integral conditions and observations.
+        parameters: Further parameters, used by conditions: numbers or :class:`Unknown`.
+        reference: Known solution for error reports: called with named coordinates, ``reference(x, t)``, it returns
+            the field, or a mapping from field to values.
+        name: Name in logs and summaries.
+        network: Suggested network, as keyword arguments of the chosen operator.
+        points: Suggested number of collocation points in the interior.
+        boundary_points: Suggested number of points for each condition.
+        constraint: Suggested way to impose the conditions: ``"soft"`` or ``"hard"``.
+
+    Raises:
+        ConfigError: If names in conditions, domain and equation do not fit, or a condition has no points.
+    """
+
+    equation: Equation
+    domain: Domain
+    conditions: Sequence[Condition] = ()
+    parameters: Mapping[str, float | Unknown] = field(default_factory=dict)
+    reference: Reference | None = None
+    name: str = "problem"
+    network: Mapping[str, Any] = field(default_factory=dict)
+    points: int = 2000
+    boundary_points: int = 200
+    constraint: str = "soft"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.equation, Equation):
+            raise ConfigError(f"equation must be an instance of Equation, such as Burgers(); got {self.equation!r}")
+        seen: set[str] = set()
+        for condition in self.conditions:
+            condition.check(self.domain)
+            if condition.name in seen or condition.name == "equation":
+                raise ConfigError(f'two conditions are named "{condition.name}"; give one of them name="..."')
+            seen.add(condition.name)
+        self.record()
+
+    @property
+    def frame(self) -> Frame:
+        """Names in use, the extra parameters among them."""
+        frame = self.equation.frame(self.domain.coords)
+        extra = tuple(name for name in self.parameters if name not in frame.parameters)
+        return Frame(frame.coords, frame.fields, frame.space, frame.time, (*frame.parameters, *extra))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Unknown functions."""
+        return tuple(self.equation.fields)
+
+    @property
+    def all_parameters(self) -> dict[str, float | Unknown]:
+        """Parameters of the equation and of the conditions; those that are coordinates of the domain left out."""
+        merged = {**self.equation.parameters(), **self.parameters}
+        return {name: value for name, value in merged.items() if name not in self.domain.coords}
+
+    def record(self) -> dict[str, Recorded]:
+        """Record the equation and every condition."""
+        frame = self.frame
+        from .pde import record
+
+        recorded = {"equation": record(self.equation.residual, frame)}
+        for condition in self.conditions:
+            recorded[condition.name] = condition.expressions(frame)
+        return recorded
+
+    def describe(self) -> str:
+        """Write the residuals and the derivatives that they need."""
+        return "\n".join(f"[{name}]\n{recorded.describe()}" for name, recorded in self.record().items())

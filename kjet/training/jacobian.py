@@ -1,0 +1,112 @@
+"""Derivatives of every residual with respect to every parameter, in one backward pass."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..jets import Jet
+from ..typing import Float, Tensor
+from .model import Model
+
+__all__ = ["Taps"]
+
+
+class Taps:
+    """Records what flows through the linear layers of a model while residuals are evaluated.
+
+    The residual at a point depends on the pre-activations at this point alone. So the gradient of the *sum* of
+    residuals with respect to a layer's output holds, row by row, the gradient of each residual, and with the layer's
+    input its outer product is that residual's gradient with respect to the weight. Jets pass through a layer as several
+    channels, whose products add up. Unknown parameters get one copy for each point. A trainable parameter outside
+    linear layers has no such structure; then each residual is differentiated by itself, under vmap.
+
+    Args:
+        model: Network and unknowns.
+        n: Number of points of the batch.
+
+    Cost: one backward pass and ``O(n p)`` products for each channel.
+    """
+
+    def __init__(self, model: Model, n: int) -> None:
+        self.model, self.n = model, n
+        self.free = {k: v.detach().expand(n).clone().requires_grad_() for k, v in model.free.items()}
+        self._calls: dict[nn.Linear, list[tuple[Tensor, Tensor]]] = {}
+        self._layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
+        owned = {id(p) for layer in self._layers for p in layer.parameters()} | {id(p) for p in model.free.values()}
+        stray = [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in owned]
+        if stray:
+            raise NotImplementedError(
+                f"parameters {', '.join(stray)} lie outside linear layers; the Jacobian needs them inside nn.Linear"
+            )
+
+    def __enter__(self) -> Taps:
+        self._hooks = [layer.register_forward_hook(self._record) for layer in self._layers]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def _record(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        (x,) = args
+        calls = self._calls.setdefault(layer, [])  # type: ignore[arg-type]
+        if not isinstance(output, Jet):
+            calls.append((x, output))
+            return output
+        rows: list[Tensor | None] = []
+        for a, y in zip(x.coefficients, output.coefficients, strict=True):
+            if y is None or a is None:
+                rows.append(y)
+                continue
+            full = y.expand(*y.shape[:-2], self.n, y.shape[-1]) if y.shape[-2] != self.n else y
+            calls.append((a, full))
+            rows.append(full)
+        return Jet(rows, output.layout)
+
+    def jacobian(
+        self, value: Float[Tensor, " n"], out: Float[Tensor, "n p"] | None = None, last: bool = True
+    ) -> Float[Tensor, "n p"]:
+        """Differentiate each entry of ``value`` with respect to each parameter."""
+        outputs = [y for calls in self._calls.values() for _, y in calls]
+        sources = [*outputs, *self.free.values()]
+        gradients = torch.autograd.grad(value.sum(), sources, retain_graph=not last, allow_unused=True)
+        slopes = iter(gradients[: len(outputs)])
+        found: dict[int, Tensor | None] = {}
+        for layer, calls in self._calls.items():
+            weight, bias = _layer_jacobian([(a, next(slopes)) for a, _ in calls], self.n)
+            found[id(layer.weight)] = weight
+            if layer.bias is not None:
+                found[id(layer.bias)] = bias
+        for parameter, slope in zip(self.model.free.values(), gradients[len(outputs) :], strict=True):
+            found[id(parameter)] = slope
+        jacobian = value.new_empty(self.n, sum(p.numel() for p in self.model.trainable())) if out is None else out
+        start = 0
+        for parameter in self.model.trainable():
+            part = jacobian[:, start : start + parameter.numel()]
+            block = found.get(id(parameter))
+            part.zero_() if block is None else part.copy_(block.reshape(self.n, -1))
+            start += parameter.numel()
+        return jacobian
+
+
+def _layer_jacobian(calls: list[tuple[Tensor, Tensor | None]], n: int) -> tuple[Tensor | None, Tensor | None]:
+    """Weight and bias Jacobians (n, o, i) and (n, o) from inputs and output gradients of each channel."""
+    inputs, slopes, bias = [], [], None
+    for a, slope in calls:
+        if slope is None:
+            continue
+        if slope.ndim == 2:
+            bias = slope if bias is None else bias + slope
+        slopes.append(slope.reshape(-1, n, slope.shape[-1]))
+        rows = slopes[-1].shape[0]
+        inputs.append(a.detach().reshape(-1, a.shape[-2], a.shape[-1]).expand(rows, n, a.shape[-1]))
+    if not slopes:
+        return None, None
+    left, right = torch.cat(slopes), torch.cat(inputs)
+    return torch.bmm(left.permute(1, 2, 0), right.permute(1, 0, 2)), bias
