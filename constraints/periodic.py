@@ -97,12 +97,12 @@ class PeriodicEmbedding(nn.Module):
         if x.shape[-1] != len(self.coords):
             raise ConfigError(f"points have {x.shape[-1]} columns; expected one for each of {self.coords}")
         # Subtracting before scaling makes the phase exactly zero at the lower end.
-        phase = (x.index_select(-1, self.periodic) - self.low) * self.frequency
-        waves = [torch.sin(phase), torch.cos(phase)]  # type: ignore[arg-type]
+        phase = torch.sub(x.index_select(-1, self.periodic), self.low) * self.frequency
+        waves = [torch.sin(phase), torch.cos(phase)]
         if not self.kept.numel():
             return torch.cat(waves, -1)
         rest = x.index_select(-1, self.kept)
-        return torch.cat([(rest - self.centre) * self.inverse if self.scaled else rest, *waves], -1)
+        return torch.cat([torch.sub(rest, self.centre) * self.inverse if self.scaled else rest, *waves], -1)
 
 
 def _check(coords: tuple[str, ...], periods: Mapping[str, tuple[float, float]], harmonics: int) -> None:
@@ -131,5 +131,6 @@ def _bounds(input_range: Tensor | None, coords: tuple[str, ...], others: Sequenc
             )
     box = box[list(others)]
     if not bool((torch.isfinite(box).all(-1) & (box[:, 0] < box[:, 1])).all()):
-        raise ConfigError(f"input_range is {box.tolist()} on coordinates; expected finite bounds with low < high")
+        names = [coords[i] for i in others]
+        raise ConfigError(f"input_range is {box.tolist()} for {names}; expected finite bounds with low < high")
     return box[:, 0], box[:, 1]

@@ -32,6 +32,7 @@ class Problem:
         points: Suggested number of collocation points in the interior.
         boundary_points: Suggested number of points for each condition.
         constraint: Suggested way to impose the conditions: ``"soft"`` or ``"hard"``.
+        seconds: Suggested time of training on two CPU cores.
 
     Raises:
         ConfigError: If names in conditions, domain and equation do not fit, or a condition has no points.
@@ -47,6 +48,7 @@ class Problem:
     points: int = 2000
     boundary_points: int = 200
     constraint: str = "soft"
+    seconds: float = 120.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.equation, Equation):

@@ -1,1 +1,36 @@
-""""""
+"""Networks and neural operators: functions of points, of jets of points, and of fields."""
+
+from __future__ import annotations
+
+from .activations import ACTIVATIONS, activation
+from .config import NetworkConfig
+from .dense import Rescale
+from .fourier import FourierConfig, FourierFeatures, FourierNetwork
+from .mlp import MLP, MLPConfig
+from .modified_mlp import ModifiedMLP, ModifiedMLPConfig
+from .siren import Siren, SirenConfig
+
+NETWORKS: dict[str, type[NetworkConfig]] = {
+    "fourier": FourierConfig,
+    "mlp": MLPConfig,
+    "modified_mlp": ModifiedMLPConfig,
+    "siren": SirenConfig,
+}
+"""Name in a configuration to the description of a network of points."""
+
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "NETWORKS",
+    "FourierConfig",
+    "FourierFeatures",
+    "FourierNetwork",
+    "MLPConfig",
+    "ModifiedMLP",
+    "ModifiedMLPConfig",
+    "NetworkConfig",
+    "Rescale",
+    "Siren",
+    "SirenConfig",
+    "activation",
+]

@@ -1,8 +1,9 @@
 """Reference solutions of periodic equations in one space dimension.
 
-Every solver takes an initial field (x) or (b, x) on a uniform grid without its end point, and times ``t``: one number gives
-(x) or (b, x), a vector gives (t, x) or (b, t, x). Fields are float64. The stepping keywords are those of `etdrk4`: with none
-of them, the step is halved until the result settles to 1e-9; ``dt=`` is cheaper for data sets, ``tol=`` checks it.
+Every solver takes an initial field (x) or (b, x) on a uniform grid without its end point, and times ``t``: one number
+gives (x) or (b, x), a vector gives (t, x) or (b, t, x). Fields are float64. The stepping keywords are those of
+`etdrk4`: with none of them, the step is halved until the result settles to 1e-9; ``dt=`` is cheaper for data sets,
+``tol=`` checks it.
 """
 
 from __future__ import annotations
@@ -15,27 +16,10 @@ import torch
 
 from ...errors import ConfigError
 from ...typing import Float, Tensor
-from .spectral import PeriodicGrid, Stepping, etdrk4, times_of
+from .grid import PeriodicGrid, Times, per_sample, positive
+from .spectral import Stepping, etdrk4
 
-__all__ = ["allen_cahn", "burgers", "forced_burgers", "heat", "kdv", "kuramoto_sivashinsky", "wave"]
-
-Times = float | Float[Tensor, " t"]
-
-
-def per_sample(value: float | Tensor, dim: int = 1) -> float | Tensor:
-    """Shape a coefficient, one number or one for each sample (b), to broadcast against (b, *modes)."""
-    if not isinstance(value, Tensor) or value.ndim == 0:
-        return float(value)
-    if value.ndim != 1:
-        raise ConfigError(f"a coefficient has shape {tuple(value.shape)}; give a number, or a vector with one per sample.")
-    return value.detach().to(torch.float64).reshape(-1, *[1] * dim)
-
-
-def _positive(name: str, value: float | Tensor, allow_zero: bool = False) -> float | Tensor:
-    lowest = float(torch.as_tensor(value).min())
-    if not lowest >= 0 or (lowest == 0 and not allow_zero):
-        raise ConfigError(f"{name} is {value}; it must be {'0 or ' if allow_zero else ''}positive.")
-    return per_sample(value)
+__all__ = ["allen_cahn", "burgers", "forced_burgers", "kdv", "kuramoto_sivashinsky"]
 
 
 def _convection(grid: PeriodicGrid, speed: float | Tensor = 1.0) -> Callable[[Tensor, float], Tensor]:
@@ -51,10 +35,11 @@ def burgers(
     *,
     length: float = 2.0,
     **stepping: Unpack[Stepping],
-) -> Float[Tensor, "*b x"]:
+) -> Float[Tensor, "..."]:
     """Solve ``u_t + u u_x = nu u_xx``, periodic.
 
-    A shock is some ``4 nu / |jump|`` wide: eight points or more across it resolve the field to 1e-6 or better.
+    A shock is some ``4 nu / |jump|`` wide: three points across that leave an error of 2e-5 in it, six leave 1e-9. The
+    standard case, ``nu = 0.01 / pi`` from ``-sin(pi x)``, wants 1024 or 2048 points.
 
     Args:
         u0: Initial field.
@@ -73,7 +58,7 @@ def burgers(
     (torch.Size([2, 64]), True)
     """
     grid = PeriodicGrid.of(u0, length)
-    nu = _positive("nu", nu)
+    nu = positive("nu", nu)
     return etdrk4(u0, lambda k: -nu * k**2, _convection(grid), t, length=length, **stepping)
 
 
@@ -87,7 +72,7 @@ def forced_burgers(
     gamma: float | Float[Tensor, " b"] = 0.0,
     length: float = 16.0,
     **stepping: Unpack[Stepping],
-) -> Float[Tensor, "*b x"]:
+) -> Float[Tensor, "..."]:
     """Solve ``u_t + (alpha u^2 / 2)_x - beta u_xx + gamma u_xxx = f(x, t)``, periodic.
 
     Without beta or gamma the solution grows shocks that no spectral grid resolves: that case is refused.
@@ -114,7 +99,7 @@ def forced_burgers(
     torch.Size([32])
     """
     grid = PeriodicGrid.of(u0, length)
-    a, b, c = per_sample(alpha), _positive("beta", beta, allow_zero=True), per_sample(gamma)
+    a, b, c = per_sample(alpha), positive("beta", beta, allow_zero=True), per_sample(gamma)
     if float(torch.as_tensor(beta).min()) == 0 and float(torch.as_tensor(gamma).abs().min()) == 0:
         raise ConfigError("beta and gamma are 0: the inviscid equation forms shocks. Give a positive beta.")
     convection = _convection(grid, a)
@@ -134,10 +119,12 @@ def allen_cahn(
     *,
     length: float = 2.0,
     **stepping: Unpack[Stepping],
-) -> Float[Tensor, "*b x"]:
+) -> Float[Tensor, "..."]:
     """Solve ``u_t = D u_xx + c (u - u^3)``, periodic.
 
-    The defaults are the usual benchmark with ``u0 = x^2 cos(pi x)`` on [-1, 1); its fronts want some 1024 points.
+    The defaults are the usual benchmark with ``u0 = x^2 cos(pi x)`` on [-1, 1). Its fronts want 1024 points (512 leave
+    an error of 3e-4), and its kink at the ends leaves a few 1e-5 there at early times, which falls as 1 / points^2: a
+    relative L2 error of 1e-6 with 1024 points and 7e-8 with 4096.
 
     Args:
         u0: Initial field.
@@ -156,7 +143,7 @@ def allen_cahn(
     True
     """
     grid = PeriodicGrid.of(u0, length)
-    D = _positive("diffusion", diffusion)
+    D = positive("diffusion", diffusion)
     # The growth c u goes with the explicit part: fourth order, and the state u = 1 stays stationary to rounding.
     return etdrk4(
         u0,
@@ -176,11 +163,11 @@ def kdv(
     *,
     length: float = 2.0,
     **stepping: Unpack[Stepping],
-) -> Float[Tensor, "*b x"]:
+) -> Float[Tensor, "..."]:
     """Solve ``u_t + a u u_x + b u_xxx = 0``, periodic.
 
-    Two conventions are in use: ``a = 1, b = 0.0025`` with ``u0 = cos(pi x)`` on [-1, 1) (the defaults), and the form of the
-    solitons in `exact`, ``a = 6, b = 1``.
+    Two conventions are in use: ``a = 1, b = 0.0025`` with ``u0 = cos(pi x)`` on [-1, 1) (the defaults), and the form
+    of the solitons in `exact`, ``a = 6, b = 1``.
 
     Args:
         u0: Initial field.
@@ -196,8 +183,8 @@ def kdv(
 
     >>> x = torch.arange(64, dtype=torch.float64) / 32 - 1
     >>> u = kdv(torch.cos(math.pi * x), 0.2)
-    >>> bool((u.sum().abs() < 1e-12) & ((u**2).mean() - 0.5).abs() < 1e-9)     # mass and momentum stay
-    True
+    >>> bool(u.mean().abs() < 1e-12), bool(((u**2).mean() - 0.5).abs() < 1e-9)     # mass and momentum stay
+    (True, True)
     """
     grid = PeriodicGrid.of(u0, length)
     return etdrk4(u0, lambda k: 1j * b * k**3, _convection(grid, a), t, length=length, **stepping)
@@ -212,7 +199,7 @@ def kuramoto_sivashinsky(
     *,
     length: float = 32 * math.pi,
     **stepping: Unpack[Stepping],
-) -> Float[Tensor, "*b x"]:
+) -> Float[Tensor, "..."]:
     """Solve ``u_t + alpha u u_x + beta u_xx + gamma u_xxxx = 0``, periodic.
 
     The flow is chaotic on long intervals: errors grow about tenfold every 25 units of time (with unit coefficients and
@@ -236,79 +223,5 @@ def kuramoto_sivashinsky(
     torch.Size([2, 64])
     """
     grid = PeriodicGrid.of(u0, length)
-    g = _positive("gamma", gamma)
+    g = positive("gamma", gamma)
     return etdrk4(u0, lambda k: beta * k**2 - g * k**4, _convection(grid, alpha), t, length=length, **stepping)
-
-
-def heat(
-    u0: Float[Tensor, "..."], nu: float | Float[Tensor, " b"], t: Times, *, length: float = 2.0, dim: int = 1
-) -> Float[Tensor, "..."]:
-    """Solve ``u_t = nu lap(u)``, periodic, exactly for every mode of the grid.
-
-    Args:
-        u0: Initial field (*b, *grid).
-        nu: Conductivity, one or one for each sample.
-        t: Time or times.
-        length: Period.
-        dim: Number of space axes.
-
-    Raises:
-        ConfigError: If an argument does not fit.
-
-    >>> x = 2 * math.pi / 8 * torch.arange(8, dtype=torch.float64)
-    >>> u = heat(torch.cos(x), 0.5, 2.0, length=2 * math.pi)
-    >>> torch.allclose(u, math.exp(-1.0) * torch.cos(x))
-    True
-    """
-    grid = PeriodicGrid.of(u0, length, dim)
-    rate = -per_sample(_positive("nu", nu).reshape(-1) if isinstance(nu, Tensor) and nu.ndim else nu, dim)
-    symbol = rate * sum(k**2 for k in grid.wavenumbers())
-    v = grid.forward(u0.detach().to(torch.float64))
-    return _in_time(t, lambda time: grid.inverse(torch.exp(time * symbol) * v), dim)
-
-
-def wave(
-    u0: Float[Tensor, "..."],
-    v0: Float[Tensor, "..."],
-    c: float | Float[Tensor, " b"],
-    t: Times,
-    *,
-    length: float = 2.0,
-    dim: int = 1,
-) -> Float[Tensor, "..."]:
-    """Solve ``u_tt = c^2 lap(u)`` with ``u = u0, u_t = v0`` at the start, periodic, exactly for every mode of the grid.
-
-    Args:
-        u0: Initial displacement (*b, *grid).
-        v0: Initial velocity, shaped like `u0`.
-        c: Speed, one or one for each sample.
-        t: Time or times.
-        length: Period.
-        dim: Number of space axes.
-
-    Raises:
-        ConfigError: If an argument does not fit.
-
-    >>> x = 2 * math.pi / 8 * torch.arange(8, dtype=torch.float64)
-    >>> u = wave(torch.cos(x), torch.sin(x), 1.0, 0.3, length=2 * math.pi)     # travels to the right
-    >>> torch.allclose(u, torch.cos(x - 0.3))
-    True
-    """
-    grid = PeriodicGrid.of(u0, length, dim)
-    if v0.shape != u0.shape:
-        raise ConfigError(f"v0 has shape {tuple(v0.shape)}; expected that of u0, {tuple(u0.shape)}.")
-    k = torch.sqrt(torch.as_tensor(sum(k**2 for k in grid.wavenumbers())))
-    omega = per_sample(c, dim) * k
-    a, b = (grid.forward(item.detach().to(torch.float64)) for item in (u0, v0))
-
-    def at(time: float) -> Tensor:
-        # sin(omega t) / omega, which is t for the mean.
-        travelled = time * torch.sinc(omega * time / math.pi)
-        return grid.inverse(torch.cos(omega * time) * a + travelled * b)
-
-    return _in_time(t, at, dim)
-
-
-def _in_time(t: Times, at: Callable[[float], Tensor], dim: int) -> Tensor:
-    times, stacked = times_of(t)
-    return torch.stack([at(time) for time in times], dim=-dim - 1) if stacked else at(times[0])

@@ -1,25 +1,27 @@
 """Periodic pseudo-spectral integration by ETDRK4 in one and two dimensions.
 
-A field on a periodic box is carried as its Fourier coefficients ``v`` and obeys ``dv/dt = L v + N(v, t)``: the linear part,
-stiff and diagonal, is integrated exactly; the rest by a fourth-order Runge-Kutta scheme of exponential type.
+A field on a periodic box is carried as its Fourier coefficients ``v`` and obeys ``dv/dt = L v + N(v, t)``: the linear
+part, stiff and diagonal, is integrated exactly; the rest by a fourth-order Runge-Kutta scheme of exponential type.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypedDict
 
 import torch
 
 from ...errors import ConfigError, DivergenceError
 from ...typing import Float, Tensor
+from .grid import PeriodicGrid, Times, times_of
 
-__all__ = ["PeriodicGrid", "Stepping", "etdrk4"]
+__all__ = ["Stepping", "etdrk4"]
 
 _CONTOUR_POINTS = 32  # the trapezoidal rule on the unit circle reaches rounding for the entire functions phi_k
-_FIRST_STEPS, _MAX_STEPS = 64, 2**20  # range in which a step is looked for
+_FIRST_STEPS, _MAX_STEPS = 64, 2**18  # range in which a step is looked for
+_BLIND_STEPS = 2**14  # where the search ends if no digits agree by then
+_LOOK_EVERY = 32  # steps between looks for overflow
 
 
 class Stepping(TypedDict, total=False):
@@ -33,83 +35,6 @@ class Stepping(TypedDict, total=False):
     """Change of the result, relative to its maximum, that halving the step may cause."""
 
 
-@dataclass(frozen=True)
-class PeriodicGrid:
-    """Uniform grid on a periodic box, end point left out, with its Fourier transform.
-
-    Coefficients have the layout of `torch.fft.rfftn` over the last ``len(shape)`` axes.
-
-    Args:
-        shape: Number of points along each axis.
-        length: Period along each axis.
-        device: Where wave numbers are made.
-
-    >>> grid = PeriodicGrid((8,), (2 * math.pi,))
-    >>> u = torch.sin(grid.points()[0])
-    >>> torch.allclose(grid.inverse(1j * grid.wavenumbers()[0] * grid.forward(u)), torch.cos(grid.points()[0]))
-    True
-    """
-
-    shape: tuple[int, ...]
-    length: tuple[float, ...]
-    device: torch.device | None = None
-
-    @classmethod
-    def of(cls, u: Tensor, length: float | Sequence[float], dim: int = 1) -> PeriodicGrid:
-        """Make the grid of a field whose last `dim` axes are space.
-
-        Raises:
-            ConfigError: If the field or the length does not fit.
-        """
-        lengths = (float(length),) * dim if isinstance(length, int | float) else tuple(float(item) for item in length)
-        if len(lengths) != dim or not all(item > 0 and math.isfinite(item) for item in lengths):
-            raise ConfigError(f"length is {length!r}; give one positive number, or one for each of the {dim} axes.")
-        if u.ndim < dim or min(u.shape[u.ndim - dim :]) < 4:
-            raise ConfigError(
-                f"the initial field has shape {tuple(u.shape)}; its last {dim} axes are space, at least 4 points each, "
-                "with the repeated end point left out."
-            )
-        return cls(tuple(u.shape[u.ndim - dim :]), lengths, u.device)
-
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """Positions of the space axes, counted from the end."""
-        return tuple(range(-len(self.shape), 0))
-
-    def points(self, low: float = 0.0) -> tuple[Tensor, ...]:
-        """Coordinates along each axis, from `low`, float64."""
-        return tuple(
-            low + size / n * torch.arange(n, dtype=torch.float64, device=self.device)
-            for n, size in zip(self.shape, self.length, strict=True)
-        )
-
-    def wavenumbers(self) -> tuple[Tensor, ...]:
-        """Angular wave numbers along each axis, shaped to broadcast against coefficients."""
-        last = len(self.shape) - 1
-        found = []
-        for axis, (n, size) in enumerate(zip(self.shape, self.length, strict=True)):
-            frequencies = torch.fft.rfftfreq if axis == last else torch.fft.fftfreq
-            k = frequencies(n, d=size / (2 * math.pi * n), dtype=torch.float64, device=self.device)
-            found.append(k.reshape([-1 if i == axis else 1 for i in range(last + 1)]))
-        return tuple(found)
-
-    def fraction(self) -> Tensor:
-        """Largest wave number of each mode over its axis, as a fraction of the Nyquist one."""
-        parts = [
-            (k * size / (math.pi * n)).abs()
-            for k, size, n in zip(self.wavenumbers(), self.length, self.shape, strict=True)
-        ]
-        return torch.stack(torch.broadcast_tensors(*parts)).amax(0)
-
-    def forward(self, u: Tensor) -> Tensor:
-        """Fourier coefficients of a real field."""
-        return torch.fft.rfftn(u, dim=self.axes)
-
-    def inverse(self, v: Tensor) -> Tensor:
-        """Real field of Fourier coefficients."""
-        return torch.fft.irfftn(v, s=self.shape, dim=self.axes)
-
-
 class _Weights(NamedTuple):
     """Coefficients of one ETDRK4 step of a given length (names as in Kassam and Trefethen)."""
 
@@ -121,8 +46,10 @@ class _Weights(NamedTuple):
     f3: Tensor
 
 
-def _weights(symbol: Tensor, h: float) -> _Weights:
+def _weights(symbol: Tensor, h: float, kept: Tensor) -> _Weights:
     """Average the phi-functions over a unit circle around h L, where their formulas do not cancel.
+
+    Weights of the nonlinear part vanish where `kept` does: that is the dealiasing of its values.
 
     Ref: Kassam, Trefethen, Fourth-order time-stepping for stiff PDEs, 2005, section 3.
     """
@@ -137,7 +64,7 @@ def _weights(symbol: Tensor, h: float) -> _Weights:
         f1 += (-4 - z + e * (4 - 3 * z + z**2)) / cube
         f2 += (2 + z + e * (z - 2)) / cube
         f3 += (-4 - 3 * z - z**2 + e * (4 - z)) / cube
-    scaled = [h / _CONTOUR_POINTS * item for item in (Q, f1, f2, f3)]
+    scaled = [h / _CONTOUR_POINTS * kept * item for item in (Q, f1, f2, f3)]
     parts = [torch.exp(z0), torch.exp(z0 / 2), *scaled]
     # A real symbol has real weights: what is left of the imaginary part is rounding.
     return _Weights(*(parts if symbol.is_complex() else [part.real for part in parts]))
@@ -146,27 +73,14 @@ def _weights(symbol: Tensor, h: float) -> _Weights:
 def _step(v: Tensor, t: float, h: float, w: _Weights, nonlinear: Callable[[Tensor, float], Tensor]) -> Tensor:
     Nv = nonlinear(v, t)
     decayed = w.E2 * v
-    a = decayed + w.Q * Nv
+    a = torch.addcmul(decayed, w.Q, Nv)
     Na = nonlinear(a, t + h / 2)
-    b = decayed + w.Q * Na
+    b = torch.addcmul(decayed, w.Q, Na)
     Nb = nonlinear(b, t + h / 2)
-    c = w.E2 * a + w.Q * (2 * Nb - Nv)
+    c = torch.addcmul(w.E2 * a, w.Q, 2 * Nb - Nv)
     Nc = nonlinear(c, t + h)
-    return w.E * v + w.f1 * Nv + 2 * w.f2 * (Na + Nb) + w.f3 * Nc
-
-
-def times_of(t: float | Tensor) -> tuple[list[float], bool]:
-    """Read the requested times: a number (no time axis in the answer) or an ascending vector (one).
-
-    Raises:
-        ConfigError: If a time is negative, not finite, or out of order.
-    """
-    given = torch.as_tensor(t, dtype=torch.float64)
-    times = given.reshape(-1).tolist()
-    ascending = all(a < b for a, b in zip(times, times[1:], strict=False))
-    if given.ndim > 1 or not times or not ascending or times[0] < 0 or not all(map(math.isfinite, times)):
-        raise ConfigError(f"t is {t!r}; give one time, or a vector of strictly ascending times, none negative.")
-    return times, given.ndim == 1
+    v = torch.addcmul(w.E * v, w.f1, Nv)
+    return torch.addcmul(torch.addcmul(v, w.f2, Na + Nb, value=2), w.f3, Nc)
 
 
 def _largest_step(last: float, steps: int | None, dt: float | None) -> float | None:
@@ -185,7 +99,7 @@ def etdrk4(
     u0: Float[Tensor, "..."],
     linear_symbol: Callable[..., Tensor],
     nonlinear: Callable[[Tensor, float], Tensor],
-    t: float | Float[Tensor, " t"],
+    t: Times,
     *,
     length: float | Sequence[float],
     dim: int = 1,
@@ -237,11 +151,8 @@ def etdrk4(
         symbol = torch.where(fraction > 1 - 1e-12, symbol.real.to(symbol.dtype), symbol)
     kept = (fraction < dealias).to(torch.float64)
 
-    def filtered(v: Tensor, time: float) -> Tensor:
-        return kept * nonlinear(kept * v, time)
-
     def run(largest: float, refine: int = 1) -> Tensor:
-        return torch.stack(_march(u0, grid, symbol, filtered, times, largest, refine), dim=-dim - 1)
+        return torch.stack(_march(u0, grid, symbol, kept, nonlinear, times, largest, refine), dim=-dim - 1)
 
     largest = _largest_step(times[-1], steps, dt)
     if largest is None:
@@ -255,6 +166,7 @@ def _march(
     u0: Tensor,
     grid: PeriodicGrid,
     symbol: Tensor,
+    kept: Tensor,
     nonlinear: Callable[[Tensor, float], Tensor],
     times: list[float],
     largest: float,
@@ -262,6 +174,10 @@ def _march(
 ) -> list[Tensor]:
     """Step from snapshot to snapshot; `refine` multiplies the steps of every interval."""
     v, now, snapshots = grid.forward(u0), 0.0, []
+
+    def filtered(v: Tensor, time: float) -> Tensor:
+        return nonlinear(kept * v, time)
+
     h_of_w, w = -1.0, None
     for target in times:
         if target == 0.0:
@@ -271,9 +187,11 @@ def _march(
         h = (target - now) / count
         # Equal intervals differ by the rounding of the times only: the weights of the first serve them all.
         if w is None or abs(h - h_of_w) * count > 4e-16 * target:
-            h_of_w, w = h, _weights(symbol, h)
+            h_of_w, w = h, _weights(symbol, h, kept)
         for i in range(count):
-            v = _step(v, now + i * h, h, w, nonlinear)
+            v = _step(v, now + i * h, h, w, filtered)
+            if i % _LOOK_EVERY == 0:
+                _finite(v, now + i * h, h)
         now = target
         snapshots.append(_finite(grid.inverse(v), now, h))
     return snapshots
@@ -307,23 +225,26 @@ def _settled(run: Callable[[float, int], Tensor], last: float, tol: float) -> Te
     """Halve the step until the result stays, skipping the halvings that fourth order lets one foresee."""
     if last == 0.0:
         return run(1.0, 1)
-    base = last / _FIRST_STEPS
+    base, accepted = last / _FIRST_STEPS, 8 * tol  # at fourth order, the next halving changes 16 times less
     refine, coarse, change = 1, _attempt(run, base, 1), math.inf
     while 2 * refine * _FIRST_STEPS <= _MAX_STEPS:
-        fine = _attempt(run, base, 2 * refine)
+        fine, tested = _attempt(run, base, 2 * refine), 2 * refine
         before, change = change, math.inf if coarse is None or fine is None else _change(coarse, fine)
-        if fine is not None and change <= tol:
+        if fine is not None and change <= accepted:
             return fine
-        if before < 1e-5 and change > before / 2:
+        blind = change > 1e-3 and tested * _FIRST_STEPS >= _BLIND_STEPS
+        stalled = before < 1e-5 and change > before / 2
+        if blind or stalled:
             break
-        ahead = math.ceil(math.log2(max(2.0, (change / tol) ** 0.25))) if change < 1e-3 else 1
+        ahead = math.ceil(math.log2(max(2.0, (change / accepted) ** 0.25))) if change < 1e-3 else 1
         refine *= 2**ahead
-        coarse = fine if ahead == 1 else _attempt(run, base, refine)
+        if 2 * refine * _FIRST_STEPS <= _MAX_STEPS:
+            coarse = fine if ahead == 1 else _attempt(run, base, refine)
     if not math.isfinite(change):
-        run(base, refine)  # raises, and says where
+        run(base, tested)  # raises, and says where
     raise ConfigError(
-        f"halving the step still changes the result by {change:.2e} of its maximum with {refine * _FIRST_STEPS} steps, "
-        f"more than tol = {tol:.2e}: the solution is chaotic or too rough. Give dt (or steps), a larger tol, or more points."
+        f"no step was found: halving it to {base / tested:.3g} still changed the result by {change:.1e} of its maximum "
+        f"(tol = {tol:.1e}). The solution is chaotic or too rough. Give dt (or steps), a larger tol, or more points."
     )
 
 

@@ -9,7 +9,7 @@ import torch
 
 from ...errors import ConfigError
 from ...typing import Float, Tensor
-from .spectral import times_of
+from .grid import times_of
 
 __all__ = ["PeriodicSolution"]
 
@@ -20,9 +20,9 @@ class PeriodicSolution:
     """Interpolate snapshots of a periodic field: trigonometric in x, local polynomials in t.
 
     In x the interpolant is exact for every mode that the grid resolves. In t it is the Lagrange polynomial of the
-    `order` snapshots around t; with spacing h its error is below ``h**order * max|d^order u/dt^order|`` (the constant is
-    at most 1/4 for order 2 and below 0.01 between the middle nodes of order 8), so that 100 snapshots give some ten
-    digits where u changes over a tenth of the time. Snapshots are met exactly.
+    `order` snapshots around t; with spacing h its error is below ``h**order * max|d^order u/dt^order|`` (the constant
+    is at most 1/4 for order 2 and below 0.01 between the middle nodes of order 8), so that 100 snapshots give some
+    ten digits where u changes over a tenth of the time. Snapshots are met exactly.
 
     Args:
         values: Snapshots (t, x) on the grid ``low + length * i / nx``, end point left out.
@@ -68,7 +68,7 @@ class PeriodicSolution:
         self._coefficients = double * torch.fft.rfft(values)
         self._k = 2 * math.pi / self.length * torch.arange(nx // 2 + 1, dtype=torch.float64, device=values.device)
 
-    def __call__(self, x: Float[Tensor, " n"], t: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    def __call__(self, x: Float[Tensor, "..."], t: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Evaluate at points (x, t); any real x, t within the snapshots."""
         x, t = (item.detach().to(self.times) for item in torch.broadcast_tensors(x, t))
         shape, x, t = x.shape, x.reshape(-1), t.reshape(-1)
@@ -91,7 +91,7 @@ class PeriodicSolution:
                 f"times from {float(t.min()):.6g} to {float(t.max()):.6g} were asked for; the snapshots cover "
                 f"{low:.6g} to {high:.6g}. Solve for a longer time."
             )
-        interval = torch.searchsorted(self.times, t, right=True) - 1
+        interval = torch.searchsorted(self.times, t.contiguous(), right=True) - 1
         return (interval - (self.order - 1) // 2).clamp(0, len(self.times) - self.order)
 
     def _lagrange(self, t: Tensor, start: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 Imports torch and nothing else of kjet beyond errors and types, and can be used by itself.
 """
 
-from . import _elementwise, _normalise, _products, _structure, reference
+from . import _elementwise, _normalise, _products, _structure, reference  # noqa: F401  (importing registers the rules)
 from .api import Exact, biharmonic, contract, jet, laplacian, partials
 from .jet import Jet, rule, rules
 from .layout import Layout

@@ -10,8 +10,9 @@ import torch.nn.functional as F  # noqa: N812
 
 from ..typing import Tensor
 from ._second import second_order
-from ._series import Coefficient, cauchy, compose, compose_with_slope, linear, plus
+from ._series import Coefficient, cauchy, compose, compose_with_slope, cut, linear, plus
 from .jet import Jet, rule
+
 
 def _short(x: Jet) -> bool:
     """Tell whether the written-out second-order rule applies; a compiler fuses the plain one better."""
@@ -89,7 +90,7 @@ def exp(x: Jet) -> Jet:
     if _short(x):
         return second_order(x, torch.exp, _exp_curve)
     y = torch.exp(x.primal)
-    return compose(x, y, y, lambda k, ys, g, rows: None if ys[k] is None else ys[k][:rows], lambda: 0.5 * y)
+    return compose(x, y, y, lambda k, ys, g, rows: cut(ys[k], rows), lambda: 0.5 * y)
 
 
 def _pair(x: Jet, value: Tensor, slope: Tensor, sign: float) -> Jet:
@@ -368,7 +369,7 @@ def absolute(x: Jet) -> Jet:
 
 
 @rule(torch.clamp, torch.clip)
-def clamp(x: Jet, min: Any = None, max: Any = None) -> Jet:  # noqa: A002
+def clamp(x: Jet, min: Any = None, max: Any = None) -> Jet:
     """Constant outside the bounds: every derivative is zero there."""
     value = torch.clamp(x.primal, min, max)
     return masked(x, value == x.primal, value)

@@ -23,7 +23,7 @@ def softmax(x: Jet, dim: int = -1, _stacklevel: int = 3, dtype: Any = None) -> J
 def logsumexp(x: Jet, dim: Any, keepdim: bool = False) -> Jet:
     """``max + log sum exp(x - max)``."""
     peak = x.primal.detach().amax(dim, keepdim=True)
-    total = torch.log(torch.exp(x - peak).sum(dim, keepdim=keepdim))  # type: ignore[arg-type]
+    total: Any = torch.log(torch.exp(x - peak).sum(dim, keepdim=keepdim))  # type: ignore[arg-type]
     axes = (dim,) if isinstance(dim, int) else tuple(dim)
     return total + (peak if keepdim else peak.squeeze(axes))
 
@@ -35,7 +35,9 @@ def log_softmax(x: Jet, dim: int = -1, _stacklevel: int = 3, dtype: Any = None) 
 
 
 @rule(torch.var)
-def variance(x: Jet, dim: Any = None, *, correction: int = 1, unbiased: bool | None = None, keepdim: bool = False) -> Jet:
+def variance(
+    x: Jet, dim: Any = None, *, correction: int = 1, unbiased: bool | None = None, keepdim: bool = False
+) -> Jet:
     """Mean square deviation with Bessel's correction."""
     axes = tuple(range(x.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
     count = math.prod(x.shape[axis] for axis in axes)

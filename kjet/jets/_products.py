@@ -115,8 +115,8 @@ def bilinear(a: Any, b: Any, product: Callable[[Tensor, Tensor], Tensor]) -> Jet
 def linear_layer(x: Any, weight: Any, bias: Any = None) -> Jet:
     """``x W^T + b``: one product for each order."""
     if isinstance(weight, Jet):
-        y = torch.matmul(x, weight.transpose(-1, -2) if weight.ndim > 1 else weight)
-        return y if bias is None else y + bias
+        product = matmul(x, weight.transpose(-1, -2) if weight.ndim > 1 else weight)
+        return product if bias is None else product + bias
     plain = None if isinstance(bias, Jet) else bias
     y = linear(x, lambda c: F.linear(c, weight, plain), lambda c: _linear_rows(c, x, weight))
     return y + bias if isinstance(bias, Jet) else y
@@ -130,7 +130,11 @@ def _linear_rows(c: Tensor, x: Jet, weight: Tensor) -> Tensor:
 def matmul(a: Any, b: Any) -> Jet:
     """Matrix product of jets, or of a jet and a tensor."""
     if isinstance(a, Jet) and not isinstance(b, Jet) and b.ndim == 2 and a.ndim >= 2:
-        return linear(a, lambda c: c @ b, lambda c: (c if c.shape[-1] == a.shape[-1] else c.expand(*c.shape[:-1], a.shape[-1])) @ b)
+        return linear(
+            a,
+            lambda c: c @ b,
+            lambda c: (c if c.shape[-1] == a.shape[-1] else c.expand(*c.shape[:-1], a.shape[-1])) @ b,
+        )
     return bilinear(a, b, torch.matmul)
 
 
@@ -247,7 +251,8 @@ def addcmul(x: Any, a: Any, b: Any, *, value: float = 1) -> Jet:
 @rule(torch.hypot)
 def hypot(a: Any, b: Any) -> Jet:
     """``sqrt(a^2 + b^2)``."""
-    return torch.sqrt(a * a + b * b)
+    squares: Any = a * a + b * b
+    return torch.sqrt(squares)  # type: ignore[return-value]
 
 
 @rule(torch.prod)

@@ -1,8 +1,9 @@
 """Second-order jets through elementwise functions, with the backward pass written out.
 
 Most equations need two orders, and there the chain rule is short:
-``y_1 = f' u_1``, ``y_2 = f' u_2 + f''/2 reduce(u_1^2)``. Letting autograd differentiate that would keep and revisit twice
-the intermediate tensors, so this is one ``autograd.Function``, differentiable again, mapped by vmap and by forward mode.
+``y_1 = f' u_1``, ``y_2 = f' u_2 + f''/2 reduce(u_1^2)``. Letting autograd differentiate that would keep and revisit
+twice the intermediate tensors, so this is one ``autograd.Function``, differentiable again, mapped by vmap and by
+forward mode.
 """
 
 from __future__ import annotations

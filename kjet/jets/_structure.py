@@ -20,16 +20,15 @@ def rowwise(x: Jet, operation: Callable[..., Any], *args: Any, **kwargs: Any) ->
         return operation(tensor, *args, **kwargs)
 
     mapped = torch.func.vmap(apply)
-    return Jet(
-        [apply(x.primal), *(None if x.coefficients[k] is None else mapped(x.row(k)) for k in range(1, x.order + 1))],
-        x.layout,
-    )
+    rows = [x.row(k) for k in range(1, x.order + 1)]
+    return Jet([apply(x.primal), *(None if row is None else mapped(row) for row in rows)], x.layout)
 
 
 def _register_rowwise(*operations: Callable[..., Any]) -> None:
     for operation in operations:
         method = getattr(torch.Tensor, operation.__name__, operation)
-        for each in {operation, method} if callable(method) else {operation}:  # the method takes sizes as varargs, the function as a tuple
+        # Both, since the method takes sizes as varargs and the function as a tuple.
+        for each in {operation, method} if callable(method) else {operation}:
 
             def handler(x: Jet, *args: Any, _operation: Callable[..., Any] = each, **kwargs: Any) -> Jet:
                 return rowwise(x, _operation, *args, **kwargs)
@@ -40,9 +39,10 @@ def _register_rowwise(*operations: Callable[..., Any]) -> None:
 _register_rowwise(
     torch.sum, torch.mean, torch.cumsum, torch.nansum,
     torch.reshape, torch.flatten, torch.unflatten, torch.permute, torch.transpose, torch.swapaxes, torch.movedim,
-    torch.t, torch.squeeze, torch.unsqueeze, torch.flip, torch.roll, torch.tril, torch.triu, torch.diagonal, torch.diag_embed,
-    torch.select, torch.narrow, torch.index_select, torch.gather, torch.take_along_dim, torch.broadcast_to, torch.tile,
-    torch.repeat_interleave, torch.trace, torch.real, torch.imag, torch.conj, torch.view_as_real, torch.view_as_complex,
+    torch.t, torch.squeeze, torch.unsqueeze, torch.flip, torch.roll, torch.tril, torch.triu, torch.diagonal,
+    torch.diag_embed, torch.select, torch.narrow, torch.index_select, torch.gather, torch.take_along_dim,
+    torch.broadcast_to, torch.tile, torch.repeat_interleave, torch.trace, torch.real, torch.imag, torch.conj,
+    torch.view_as_real, torch.view_as_complex,
     torch.fft.fft, torch.fft.ifft, torch.fft.rfft, torch.fft.irfft, torch.fft.fft2, torch.fft.ifft2, torch.fft.rfft2,
     torch.fft.irfft2, torch.fft.fftn, torch.fft.ifftn, torch.fft.rfftn, torch.fft.irfftn, torch.fft.fftshift,
     torch.fft.ifftshift, F.pad, F.unfold, F.avg_pool1d, F.avg_pool2d, F.adaptive_avg_pool1d, F.adaptive_avg_pool2d,

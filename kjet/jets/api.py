@@ -115,9 +115,7 @@ def contract(f: Function, x: Float[Tensor, "n d"], operator: LinearOperator) -> 
     return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
 
-def laplacian(
-    f: Function, x: Float[Tensor, "n d"], weight: Float[Tensor, "d d"] | None = None
-) -> Float[Tensor, "n m"]:
+def laplacian(f: Function, x: Float[Tensor, "n d"], weight: Float[Tensor, "d d"] | None = None) -> Float[Tensor, "n m"]:
     """``sum_i u_ii``, or ``sum_ij W_ij u_ij``.
 
     A weight is split by its eigenvectors into at most d directions.

@@ -85,13 +85,16 @@ def _solve_dense(
     given = dict(terms)
     target = [given.get(alpha, Fraction(0)) * symbol_power(alpha) for alpha in indices]
     attempts = [_polarisation(terms), *_candidate_sets(count, order, known)]
-    solutions = []
+    solutions: list[list[tuple[Direction, Fraction]]] = []
     for candidates in attempts:
-        columns = [[Fraction(math.prod(e**a for e, a in zip(v, alpha, strict=True))) for alpha in indices] for v in candidates]
+        columns = [
+            [Fraction(math.prod(e**a for e, a in zip(v, alpha, strict=True))) for alpha in indices] for v in candidates
+        ]
         weights = _particular_solution(columns, target)
         if weights is not None:
             solutions.append([(v, w) for v, w in zip(candidates, weights, strict=True) if w])
-    return tuple(min(solutions, key=lambda s: (sum(v not in known for v, _ in s), len(s))))
+    best = min(solutions, key=lambda s: (sum(v not in known for v, _ in s), len(s)))
+    return tuple(best)
 
 
 def _polarisation(terms: tuple[tuple[MultiIndex, Fraction], ...]) -> list[Direction]:

@@ -14,6 +14,7 @@ from .layout import Layout
 __all__ = ["Jet", "rule"]
 
 _RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
+_torch: Any = torch  # its annotations do not know that its functions take jets
 
 
 class Jet:
@@ -38,6 +39,7 @@ class Jet:
     """
 
     __slots__ = ("coefficients", "layout")
+    __array_priority__ = 1000  # as torch.Tensor has it: ``np.float64(2) * x`` is left to ``x``
 
     def __init__(self, coefficients: Sequence[Tensor | None], layout: Layout) -> None:
         self.coefficients = list(coefficients)
@@ -95,39 +97,48 @@ class Jet:
 
     @property
     def shape(self) -> torch.Size:
+        """Shape of the primal."""
         return self.primal.shape
 
     @property
     def ndim(self) -> int:
+        """Number of axes of the primal."""
         return self.primal.ndim
 
     @property
     def dtype(self) -> torch.dtype:
+        """Type of the primal's elements."""
         return self.primal.dtype
 
     @property
     def device(self) -> torch.device:
+        """Device of the primal."""
         return self.primal.device
 
     @property
     def requires_grad(self) -> bool:
+        """Whether any coefficient is part of a graph."""
         return any(c is not None and c.requires_grad for c in self.coefficients)
 
     @property
     def T(self) -> Jet:  # noqa: N802
+        """All axes reversed."""
         return self.permute(*range(self.ndim - 1, -1, -1))
 
     @property
     def mT(self) -> Jet:  # noqa: N802
+        """The last two axes swapped."""
         return self.transpose(-2, -1)
 
     @property
     def real(self) -> Jet:
-        return torch.real(self)  # type: ignore[arg-type,return-value]
+        """Real part."""
+        return _torch.real(self)
 
     @property
     def imag(self) -> Jet:
-        return torch.imag(self)  # type: ignore[arg-type,return-value]
+        """Imaginary part."""
+        return _torch.imag(self)
 
     def size(self, dim: int | None = None) -> Any:
         """Return the shape of the primal, or one extent of it."""
@@ -159,44 +170,44 @@ class Jet:
         return _RULES[torch.Tensor.__getitem__](self, index)
 
     def __neg__(self) -> Jet:
-        return torch.neg(self)  # type: ignore[call-overload]
+        return _torch.neg(self)
 
     def __pos__(self) -> Jet:
         return self
 
     def __add__(self, other: Any) -> Jet:
-        return torch.add(self, other)  # type: ignore[call-overload]
+        return _torch.add(self, other)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Jet:
-        return torch.sub(self, other)  # type: ignore[call-overload]
+        return _torch.sub(self, other)
 
     def __rsub__(self, other: Any) -> Jet:
-        return torch.rsub(self, other)  # type: ignore[call-overload]
+        return _torch.rsub(self, other)
 
     def __mul__(self, other: Any) -> Jet:
-        return torch.mul(self, other)  # type: ignore[call-overload]
+        return _torch.mul(self, other)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Jet:
-        return torch.div(self, other)  # type: ignore[call-overload]
+        return _torch.div(self, other)
 
     def __rtruediv__(self, other: Any) -> Jet:
-        return torch.mul(torch.reciprocal(self), other)  # type: ignore[call-overload]
+        return _torch.mul(_torch.reciprocal(self), other)
 
     def __pow__(self, other: Any) -> Jet:
-        return torch.pow(self, other)  # type: ignore[call-overload]
+        return _torch.pow(self, other)
 
     def __rpow__(self, other: Any) -> Jet:
-        return torch.pow(other, self)  # type: ignore[call-overload]
+        return _torch.pow(other, self)
 
     def __matmul__(self, other: Any) -> Jet:
-        return torch.matmul(self, other)  # type: ignore[call-overload]
+        return _torch.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Jet:
-        return torch.matmul(other, self)  # type: ignore[call-overload]
+        return _torch.matmul(other, self)
 
     def _compare(self, other: Any, operation: Callable[[Any, Any], Any]) -> Tensor:
         return operation(self.primal, other.primal if isinstance(other, Jet) else other)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -33,6 +33,7 @@ def axis_index(axis: int, order: int, d: int) -> MultiIndex:
     return tuple(order if i == axis else 0 for i in range(d))
 
 
+@runtime_checkable
 class LinearOperator(Protocol):
     """A linear differential operator whose dimension is taken from the points."""
 

@@ -28,10 +28,11 @@ class GaussNewton:
     ``2^-i``. The loss never rises. The damping is relative, ``lambda = damping * trace(J J^T) / min(r, p)``, so that
     the units of the equation do not matter. It follows success: divided by 5 after a full step, by 2 after
     ``t >= 1/4``, times 3 after a shorter one, times 30 after a failure (then 900, ...: within the same step, on the
-    same Gram matrix). It starts large: with a small one a cold start on a transport-dominated problem stays on a plateau.
+    same Gram matrix). A far smaller start stays longer on the plateau of a transport-dominated problem, a far
+    larger one wastes the first dozen steps on an elliptic one.
 
     With `momentum` this is SPRING: ``zeta = r - mu J phi``, ``phi <- solve(zeta) + mu phi``, ``d = phi`` over the bias
-    correction ``sqrt(1 - mu^(2 k))``; momentum is dropped when the line search fails.
+    correction ``sqrt(1 - mu^(2 k))``; momentum is dropped when the line search fails or is left with ``t < 1/4``.
 
     A step costs one Jacobian, ``r p min(r, p)`` for the Gram matrix, ``min(r, p)^3 / 3`` and some five losses.
 
@@ -49,16 +50,16 @@ class GaussNewton:
         ConfigError: If a value is out of range.
 
     Ref: Mueller and Zeinhofer, *Achieving high accuracy with PINNs via energy natural gradients*, 2023; Guzman-Cordero
-    et al., *Improving energy natural gradient descent through Woodbury, momentum, and randomization*, 2025; Goldshlager,
-    Abrahamsen, Lin, *A Kaczmarz-inspired approach to accelerate the optimization of neural network wavefunctions*,
-    2024 (SPRING).
+    et al., *Improving energy natural gradient descent through Woodbury, momentum, and randomization*, 2025;
+    Goldshlager, Abrahamsen, Lin, *A Kaczmarz-inspired approach to accelerate the optimization of neural network
+    wavefunctions*, 2024 (SPRING).
 
     >>> GaussNewton(damping=-1.0)
     Traceback (most recent call last):
-    kjet.errors.ConfigError: GaussNewton: damping = -1.0; expected a positive number. Start from 1e-3.
+    kjet.errors.ConfigError: GaussNewton: damping = -1.0; expected a positive number. Start from 1e-5.
     """
 
-    damping: float = 1e-3
+    damping: float = 1e-5
     adaptive: bool = True
     damping_floor: float = 1e-12
     space: Space = "auto"
@@ -69,7 +70,7 @@ class GaussNewton:
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        require(self.damping > 0, name, "damping", self.damping, "a positive number", "Start from 1e-3.")
+        require(self.damping > 0, name, "damping", self.damping, "a positive number", "Start from 1e-5.")
         floor = self.damping_floor
         require(0 < floor <= self.damping, name, "damping_floor", floor, "a number in (0, damping]", "Use 1e-12.")
         spaces = ("auto", "residual", "parameter")
@@ -169,7 +170,9 @@ class _Search:
 
     def _accept(self, d: Tensor, found: LineSearch, evaluations: int) -> Step:
         method, info = self.method, self._info() | {"step_length": found.step}
-        if method.adaptive:
+        # With momentum a short step blames the old direction first: raising the damping would keep it and spoil both.
+        dropped = found.step < 0.25 and self._drop_momentum()
+        if method.adaptive and not dropped:
             factor = 1 / 5 if found.step == 1 else 1 / 2 if found.step >= 0.25 else 3.0
             self.state["damping"] = min(max(info["damping"] * factor, method.damping_floor), _MAX_DAMPING)
         self.state |= {"loss": found.value, "steps": int(self.state["steps"]) + 1}

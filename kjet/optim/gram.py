@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
@@ -13,7 +12,8 @@ from .objective import Objective, State, require_finite
 
 __all__ = ["Direction", "Gram", "Linearization", "Space", "linearize"]
 
-Space = Literal["auto", "residual", "parameter"]
+Space = str
+"""``"residual"``, ``"parameter"`` or ``"auto"``, the smaller of the two."""
 
 _RETRY_FACTOR = 1e4
 _MAX_RETRIES = 8
@@ -42,8 +42,8 @@ class Gram:
 
     The damping is relative: ``lambda = damping * scale`` with ``scale = trace(J J^T) / min(r, p)``, the mean of the
     eigenvalues that can differ from zero. It is the same in both spaces, and multiplying the residual by a constant
-    changes no direction. `build` forms the matrix in float64 whatever the precision of the Jacobian, since its condition
-    number is the square of the Jacobian's.
+    changes no direction. `build` forms the matrix in float64 whatever the precision of the Jacobian, since its
+    condition number is the square of the Jacobian's.
 
     Attributes:
         jacobian: ``J``, in the precision of the matrix.
@@ -75,7 +75,8 @@ class Gram:
         if not trace < float("inf"):
             require_finite("Jacobian", jacobian)
             raise DivergenceError(
-                f"the trace of the Gram matrix of a {r} x {p} Jacobian is {trace}. Scale the equation or the weights down."
+                f"the trace of the Gram matrix of a {r} x {p} Jacobian is {trace}. "
+                "Scale the equation or the weights down."
             )
         # A zero Jacobian has no scale; any positive number gives its direction, zero.
         return cls(J, matrix, trace / min(r, p) or 1.0, in_residual_space)
@@ -92,8 +93,8 @@ class Gram:
         """Minimize ``|r - J d|^2 + lambda |d|^2`` over ``d``.
 
         In residual space ``(J J^T + lambda I) z = r``, ``d = J^T z``; in parameter space
-        ``(J^T J + lambda I) d = J^T r``; the same vector. Where the Cholesky factorization fails, it is tried again with
-        1e4 times the damping. Costs a third of ``min(r, p)^3``.
+        ``(J^T J + lambda I) d = J^T r``; the same vector. Where the Cholesky factorization fails, it is tried again
+        with 1e4 times the damping. Costs a third of ``min(r, p)^3``.
 
         Ref: Mueller and Zeinhofer, *Achieving high accuracy with PINNs via energy natural gradients*, 2023;
         Guzman-Cordero et al., *Improving energy natural gradient descent through Woodbury, momentum, and

@@ -19,9 +19,9 @@ _MAX_DAMPING = 1e12
 class LevenbergMarquardt:
     """Full damped Gauss-Newton steps, accepted or rejected by the gain ratio.
 
-    ``rho = (loss(theta) - loss(theta - d)) / (|r|^2 - |r - J d|^2)``. With ``rho > 0`` the step is taken and the damping
-    multiplied by ``max(1/3, 1 - (2 rho - 1)^3)``; else it is multiplied by ``nu``, ``nu`` is doubled, and the step
-    is tried again on the same Gram matrix. The loss never rises. The damping is relative, as in `GaussNewton`.
+    ``rho = (loss(theta) - loss(theta - d)) / (|r|^2 - |r - J d|^2)``. With ``rho > 0`` the step is taken and the
+    damping multiplied by ``max(1/3, 1 - (2 rho - 1)^3)``; else it is multiplied by ``nu``, ``nu`` is doubled, and the
+    step is tried again on the same Gram matrix. The loss never rises. The damping is relative, as in `GaussNewton`.
 
     A step costs one Jacobian, ``r p min(r, p)`` for the Gram matrix, and a factorization and a loss for each trial.
 
@@ -43,7 +43,7 @@ class LevenbergMarquardt:
     kjet.errors.ConfigError: LevenbergMarquardt: max_trials = 0; expected a positive integer. Use 20.
     """
 
-    damping: float = 1e-2
+    damping: float = 1e-4
     damping_floor: float = 1e-12
     space: Space = "auto"
     max_trials: int = 20
@@ -52,7 +52,7 @@ class LevenbergMarquardt:
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        require(self.damping > 0, name, "damping", self.damping, "a positive number", "Start from 1e-2.")
+        require(self.damping > 0, name, "damping", self.damping, "a positive number", "Start from 1e-4.")
         floor = self.damping_floor
         require(0 < floor <= self.damping, name, "damping_floor", floor, "a number in (0, damping]", "Use 1e-12.")
         spaces = ("auto", "residual", "parameter")

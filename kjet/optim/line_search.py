@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from ..typing import Tensor
-
 from .objective import require
 
 __all__ = ["LineSearch", "Outcome", "grid_search", "strong_wolfe"]
@@ -18,9 +17,11 @@ _FLOAT64_ROUNDING = 2.2e-15
 _EXPAND_MIN, _EXPAND_MAX = 1.1, 4.0
 _MARGIN = 0.1
 _SHRINK_INTO_FINITE = 0.1
+# Relative to the first trial: shorter steps change nothing.
+_SHORTEST = 1e-12
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """Why a line search ended."""
 
     WOLFE = "the strong Wolfe conditions hold"
@@ -108,7 +109,7 @@ def strong_wolfe(
     require(0 < t0 < math.inf, "strong_wolfe", "t0", t0, "a positive number", "Use 1 for quasi-Newton directions.")
     if not g0 < 0:
         return LineSearch(0.0, f0, g0, None, 0, Outcome.NOT_DESCENT)
-    return _Wolfe(phi, f0, g0, c1, c2, max_evaluations, rounding * abs(f0)).run(t0)
+    return _Wolfe(phi, f0, g0, c1, c2, max_evaluations, rounding, _SHORTEST * t0).run(t0)
 
 
 @dataclass
@@ -121,11 +122,16 @@ class _Wolfe:
     c1: float
     c2: float
     budget: int
-    noise: float
+    rounding: float
+    shortest: float
     used: int = 0
     best: _Trial | None = None
     any_finite: bool = False
     accepted: tuple[_Trial, Outcome] | None = field(default=None)
+
+    @property
+    def start(self) -> _Trial:
+        return _Trial(0.0, self.f0, self.g0)
 
     def run(self, t0: float) -> LineSearch:
         self._bracket(t0)
@@ -134,13 +140,13 @@ class _Wolfe:
         elif self.best is not None:
             trial, outcome = self.best, Outcome.DECREASE
         else:
-            trial = _Trial(0.0, self.f0, self.g0)
+            trial = self.start
             outcome = Outcome.NO_DECREASE if self.any_finite else Outcome.NOT_FINITE
         return LineSearch(trial.t, trial.value, trial.slope, trial.gradient, self.used, outcome)
 
     def _bracket(self, t: float) -> None:
         """Expand until an interval holds an acceptable step (algorithm 3.5)."""
-        previous = _Trial(0.0, self.f0, self.g0)
+        previous = self.start
         while self.used < self.budget:
             trial = self._evaluate(t)
             if self.accepted is not None:
@@ -156,10 +162,11 @@ class _Wolfe:
         widths = [math.inf, math.inf]
         while self.used < self.budget:
             width = abs(high.t - low.t)
-            if width <= 1e-15 * max(low.t, high.t):
+            if width <= (1e-15 * low.t or self.shortest):
                 return
             # Two trials that leave more than half of the interval: bisect, so that it shrinks geometrically.
-            t = 0.5 * (low.t + high.t) if width > 0.5 * widths[0] and high.finite else _interpolate(low, high)
+            bisect = width > 0.5 * widths[0] and high.finite
+            t = 0.5 * (low.t + high.t) if bisect else _interpolate(low, high, self._close(low, high))
             widths = [widths[1], width]
             trial = self._evaluate(t)
             if self.accepted is not None:
@@ -182,17 +189,19 @@ class _Wolfe:
             self.best = trial
         if value <= self.f0 + self.c1 * t * self.g0 and abs(slope) <= -self.c2 * self.g0:
             self.accepted = trial, Outcome.WOLFE
-        elif self._at_rounding(trial) and (2 * self.c1 - 1) * self.g0 >= slope >= self.c2 * self.g0:
+        elif self._close(trial, self.start) and (2 * self.c1 - 1) * self.g0 >= slope >= self.c2 * self.g0:
             self.accepted = trial, Outcome.APPROXIMATE
         return trial
 
-    def _at_rounding(self, trial: _Trial) -> bool:
-        return abs(trial.value - self.f0) <= self.noise
+    def _close(self, a: _Trial, b: _Trial) -> bool:
+        """Whether the values differ by rounding: then slopes alone say on which side of the minimum a trial is."""
+        size = max(abs(a.value), abs(b.value), abs(self.f0))
+        return math.isfinite(size) and abs(a.value - b.value) <= self.rounding * size
 
     def _too_high(self, trial: _Trial, low: _Trial) -> bool:
-        if self._at_rounding(trial):
-            return False  # the values say nothing; the slope decides on which side of the minimum the trial is
-        return trial.value > self.f0 + self.c1 * trial.t * self.g0 or (low.t > 0 and trial.value >= low.value)
+        if trial.value > self.f0 + self.c1 * trial.t * self.g0 and not self._close(trial, self.start):
+            return True
+        return low.t > 0 and trial.value >= low.value and not self._close(trial, low)
 
 
 def _cubic_minimizer(a: _Trial, b: _Trial) -> float:
@@ -206,6 +215,11 @@ def _cubic_minimizer(a: _Trial, b: _Trial) -> float:
     return b.t - (b.t - a.t) * (b.slope + d2 - d1) / denominator if denominator != 0 else math.nan
 
 
+def _secant_root(a: _Trial, b: _Trial) -> float:
+    difference = b.slope - a.slope
+    return a.t - a.slope * (b.t - a.t) / difference if difference != 0 else math.nan
+
+
 def _extrapolate(previous: _Trial, trial: _Trial) -> float:
     step = trial.t - previous.t
     near, far = trial.t + _EXPAND_MIN * step, trial.t + _EXPAND_MAX * step
@@ -214,11 +228,12 @@ def _extrapolate(previous: _Trial, trial: _Trial) -> float:
     return min(max(t, near), far) if t > trial.t else far
 
 
-def _interpolate(low: _Trial, high: _Trial) -> float:
+def _interpolate(low: _Trial, high: _Trial, close: bool) -> float:
     width = high.t - low.t
     if not high.finite:
         return low.t + _SHRINK_INTO_FINITE * width
-    t = _cubic_minimizer(low, high)
+    # Of values that differ by rounding a cubic would make noise: the secant of the slopes does not see them.
+    t = _secant_root(low, high) if close else _cubic_minimizer(low, high)
     left, right = sorted((low.t + _MARGIN * width, high.t - _MARGIN * width))
     return min(max(t, left), right) if math.isfinite(t) else 0.5 * (low.t + high.t)
 
@@ -252,8 +267,6 @@ def grid_search(phi: Callable[[float], float], f0: float, halvings: int = 20, ri
         if best_t > 0 and rising >= rises:
             break
         previous = value
-    if best_t > 0:
-        outcome = Outcome.DECREASE
-    else:
-        outcome = Outcome.NO_DECREASE if any_finite else Outcome.NOT_FINITE
+    failure = Outcome.NO_DECREASE if any_finite else Outcome.NOT_FINITE
+    outcome = Outcome.DECREASE if best_t > 0 else failure
     return LineSearch(best_t, best, math.nan, None, used, outcome)

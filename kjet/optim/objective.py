@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from ..errors import ConfigError, DivergenceError
 from ..typing import Float, Tensor
 
-__all__ = ["Objective", "Optimizer", "State", "Status", "Step", "require", "require_finite"]
+__all__ = ["Objective", "Optimizer", "State", "Status", "Step", "require", "require_finite", "tensor_of"]
 
 State = dict[str, Tensor | int | float | bool | str]
 """Everything that an optimizer needs to continue bit for bit: tensors for safetensors, the rest for JSON."""
@@ -22,7 +22,8 @@ class Objective(Protocol):
     """A sum of squares ``loss(theta) = |r(theta)|^2`` over flat parameters.
 
     The residual is already scaled (weights, one over the square root of the number of points), so that its
-    squared norm is the loss. ``theta`` is one-dimensional with `p` entries.
+    squared norm is the loss. ``theta`` is one-dimensional with `p` entries. The tensors returned carry no graph and
+    are the caller's to keep: they are not overwritten by later calls.
     """
 
     def loss(self, theta: Float[Tensor, " p"]) -> Float[Tensor, ""]:
@@ -42,7 +43,7 @@ class Objective(Protocol):
         ...
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """How a step ended.
 
     ``OK``: go on. ``STALLED``: no decrease is possible here. ``NOISE_FLOOR``: no decrease can be resolved in this
@@ -93,6 +94,24 @@ class Optimizer(Protocol):
     def refresh(self, state: State) -> State:
         """Return the state for a changed objective: without cached values, with all curvature."""
         ...
+
+
+def tensor_of(state: State, key: str) -> Tensor:
+    """Return an entry of a state that must be a tensor.
+
+    Raises:
+        ConfigError: If there is none, for the state is that of another optimizer.
+
+    >>> tensor_of({"first": torch.ones(2)}, "first")
+    tensor([1., 1.])
+    """
+    value = state.get(key)
+    if not isinstance(value, Tensor):
+        raise ConfigError(
+            f'the optimizer state has no tensor "{key}"; it has {", ".join(sorted(state)) or "nothing"}. '
+            "Pass the state that this optimizer's init or last step returned."
+        )
+    return value
 
 
 def require(condition: bool, owner: str, name: str, value: object, expected: str, advice: str) -> None:

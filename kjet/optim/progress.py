@@ -60,7 +60,8 @@ def track(
     """
     least = max(tolerance, rounding_level(dtype))
     slow = before - after <= least * before
-    state["slow"] = int(state["slow"]) + 1 if slow else 0
-    if state["slow"] < patience:
+    count = int(state["slow"]) + 1 if slow else 0
+    state["slow"] = count
+    if count < patience:
         return Status.OK, ""
     return stopped(dtype, f"{patience} steps in a row lowered the loss by less than {least:.1e} of itself")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -10,12 +11,14 @@ import torch
 
 from ..typing import Float, Tensor
 from .line_search import LineSearch, Outcome, Phi, strong_wolfe
-from .objective import Objective, State, Step, require, require_finite
+from .objective import Objective, State, Step, require, require_finite, tensor_of
 from .progress import rounding_level, stopped, track
 
 __all__ = ["Pair", "QuasiNewton"]
 
-_CACHED = ("loss", "gradient", "direction")
+_CACHED = ("loss", "gradient", "direction", "decrease")
+_SHORTEST_TRIAL = 1e-2
+_LEAST_CURVATURE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -86,16 +89,19 @@ class QuasiNewton(ABC):
             DivergenceError: If loss or gradient at `theta` are not finite.
         """
         state, evaluations = _evaluated(objective, theta, state)
-        loss, gradient = float(state["loss"]), _tensor(state, "gradient")
+        loss, gradient = float(state["loss"]), tensor_of(state, "gradient")
         if not bool(gradient.any()):
             return self._stop(theta, state, "the gradient is zero", evaluations)
         fresh = bool(state["fresh"])
         d = -gradient if fresh else _direction_of(self, state, gradient)
-        slope, found = self._search(objective, theta, d, loss, gradient, fresh)
+        slope = float(gradient @ d)
+        first = _first_without_curvature(loss, slope) if fresh else _first_trial(state, slope)
+        found = self._search(objective, theta, d, loss, slope, first)
         evaluations += found.evaluations
         if not _improves(found, loss) and not fresh:
             d = -gradient
-            slope, found = self._search(objective, theta, d, loss, gradient, True)
+            slope = float(gradient @ d)
+            found = self._search(objective, theta, d, loss, slope, _first_without_curvature(loss, slope))
             evaluations += found.evaluations
             if _improves(found, loss):
                 self._forget(state)
@@ -106,31 +112,31 @@ class QuasiNewton(ABC):
         return self._accept(theta, d, slope, found, state, evaluations)
 
     def _search(
-        self, objective: Objective, theta: Tensor, d: Tensor, loss: float, gradient: Tensor, fresh: bool
-    ) -> tuple[float, LineSearch]:
-        slope = float(gradient @ d)
+        self, objective: Objective, theta: Tensor, d: Tensor, loss: float, slope: float, first: float
+    ) -> LineSearch:
         rounding = rounding_level(theta.dtype)
-        # Without curvature: the step to zero loss of a quadratic along the gradient, but of length one at most.
-        first = min(2.0 * loss / -slope, 1.0 / math.sqrt(-slope)) if fresh and slope < 0 else 1.0
-        first = max(first, torch.finfo(theta.dtype).tiny)
         phi = _phi(objective, theta, d)
-        return slope, strong_wolfe(phi, loss, slope, first, self.c1, self.c2, self.max_evaluations, rounding)
+        return strong_wolfe(phi, loss, slope, first, self.c1, self.c2, self.max_evaluations, rounding)
 
     def _accept(
         self, theta: Tensor, d: Tensor, slope: float, found: LineSearch, state: State, evaluations: int
     ) -> Step:
-        old_gradient, before, gradient = _tensor(state, "gradient"), float(state["loss"]), found.gradient
+        old_gradient, before, gradient = tensor_of(state, "gradient"), float(state["loss"]), found.gradient
         assert gradient is not None  # strong_wolfe returns the gradient of every trial that lowers the loss
         s, y = found.step * d, gradient - old_gradient
+        # s.y without another product
         sy = found.step * (found.slope - slope)
         state |= {"loss": found.value, "gradient": gradient, "steps": int(state["steps"]) + 1}
+        state["decrease"] = before - found.value
         state.pop("direction", None)
         info = {"step_length": found.step, "slope": slope, "resets": float(state["resets"])}
-        # Wolfe steps have s.y > 0; steps that only decrease the loss, and rounding, need not.
-        if sy > torch.finfo(theta.dtype).eps * abs(found.step * slope):
+        # Wolfe steps have s.y >= (1 - c2) t |slope|; steps that only lower the loss need not have any curvature.
+        if sy > _LEAST_CURVATURE * (1.0 - self.c2) * abs(found.step * slope):
             info |= self._update(state, d, Pair(s, y, sy, found.step, slope, gradient))
+            state["fresh"] = False
         status, reason = track(state, before, found.value, theta.dtype, self.tolerance, self.patience)
-        return Step(theta + s, found.value, state, status, evaluations, info, reason)
+        # the very point of the line search, not theta + s, which may round otherwise
+        return Step(torch.add(theta, d, alpha=found.step), found.value, state, status, evaluations, info, reason)
 
     def _stop(self, theta: Tensor, state: State, cause: str, evaluations: int, evaluable: bool = True) -> Step:
         status, reason = stopped(theta.dtype, cause, evaluable=evaluable)
@@ -173,6 +179,23 @@ def _direction_of(method: QuasiNewton, state: State, gradient: Tensor) -> Tensor
     return cached if isinstance(cached, Tensor) else method._direction(state, gradient)
 
 
+def _first_without_curvature(loss: float, slope: float) -> float:
+    """Go to zero loss on a quadratic along the gradient, but over a length of one at most."""
+    if not slope < 0:
+        return 1.0
+    return max(min(2.0 * loss / -slope, 1.0 / math.sqrt(-slope)), sys.float_info.min)
+
+
+def _first_trial(state: State, slope: float) -> float:
+    """Expect the decrease of the last step, up to the unit step (Nocedal and Wright, (3.60)).
+
+    Self-scaling only ever lengthens directions: a unit first trial is rejected every other time.
+    """
+    if "decrease" not in state or not slope < 0:
+        return 1.0
+    return min(1.0, max(1.01 * 2.0 * float(state["decrease"]) / -slope, _SHORTEST_TRIAL))
+
+
 def _phi(objective: Objective, theta: Tensor, d: Tensor) -> Phi:
     def phi(t: float) -> tuple[float, float, Tensor]:
         value, gradient = objective.value_and_gradient(torch.add(theta, d, alpha=t))
@@ -183,9 +206,3 @@ def _phi(objective: Objective, theta: Tensor, d: Tensor) -> Phi:
 
 def _improves(found: LineSearch, loss: float) -> bool:
     return found.step > 0 and found.value <= loss
-
-
-def _tensor(state: State, key: str) -> Tensor:
-    value = state[key]
-    assert isinstance(value, Tensor)
-    return value

@@ -1,0 +1,27 @@
+"""Register kjet's own components, so that configurations can name them."""
+
+from __future__ import annotations
+
+from ..data import SAMPLERS
+from ..operators import NETWORKS
+from ..optim import LBFGS, Adam, Auto, GaussNewton, LevenbergMarquardt, SelfScaledBroyden
+from ..registry import register
+from .loggers import LOGGERS
+
+OPTIMIZERS = {
+    "auto": Auto,
+    "gauss_newton": GaussNewton,
+    "levenberg_marquardt": LevenbergMarquardt,
+    "ssbroyden": SelfScaledBroyden,
+    "lbfgs": LBFGS,
+    "adam": Adam,
+}
+
+for _name, _network in NETWORKS.items():
+    register("operator", _name)(_network)
+for _name, _optimizer in OPTIMIZERS.items():
+    register("optimizer", _name)(_optimizer)
+for _name, _sampler in SAMPLERS.items():
+    register("sampler", _name)(_sampler)
+for _name, _logger in LOGGERS.items():
+    register("logger", _name)(_logger)

@@ -1,0 +1,247 @@
+"""The training loop: step, draw points anew, log, save."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..constraints import Draw
+from ..data import Points
+from ..errors import DivergenceError, RunError
+from ..optim import Optimizer, State, Status
+from ..problem import Problem
+from ..typing import Tensor
+from .checkpoint import Checkpoint, pack_generator, save_checkpoint, unpack_generator
+from .loggers import Logger
+from .objective import ResidualObjective
+from .progress import Progress
+from .run_directory import RunDirectory
+from .settings import SamplerConfig, TrainerConfig
+from .signals import StopRequest
+
+__all__ = ["Trainer"]
+
+_logger = logging.getLogger(__name__)
+_DRAWS_WITHOUT_PROGRESS = 3
+
+
+@dataclass
+class Trainer:
+    """Trains one model; everything that changes is in its attributes, and all of it is in a checkpoint.
+
+    Args:
+        problem: What is solved.
+        objective: Residuals at the first points.
+        optimizer: Any optimizer of :mod:`kjet.optim`.
+        sampler: How points are drawn anew.
+        settings: When to stop and report.
+        draw: Sampler and generator of the points.
+        error: Measures the error against a reference, or None.
+        run: Where to write; None writes nothing.
+        loggers: Receive each logged step.
+    """
+
+    problem: Problem
+    objective: ResidualObjective
+    optimizer: Optimizer
+    sampler: SamplerConfig
+    settings: TrainerConfig
+    draw: Draw
+    error: Callable[[], float | None] = lambda: None
+    run: RunDirectory | None = None
+    loggers: tuple[Logger, ...] = ()
+    theta: Tensor = field(init=False)
+    state: State = field(init=False)
+    step: int = 0
+    seconds: float = 0.0
+    loss: float = math.inf
+    status: str = "running"
+    reason: str = ""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    _last_draw: int = 0
+    _stalls: int = 0
+    _phase: str = ""
+
+    def __post_init__(self) -> None:
+        self.theta = self.objective.model.flat()
+        self.state = self.optimizer.init(self.theta)
+
+    @property
+    def max_seconds(self) -> float | None:
+        """Time limit: the setting, else the problem's suggestion unless steps are limited."""
+        if self.settings.max_seconds is None and self.settings.max_steps is None:
+            return self.problem.seconds
+        return self.settings.max_seconds
+
+    def fit(self, progress: Progress | None = None) -> None:
+        """Train until a limit, a signal or the end of progress; sets ``status`` and ``reason``.
+
+        Raises:
+            DivergenceError: If the residual is not finite; the last good checkpoint stays.
+        """
+        self.status = "running"
+        with StopRequest() as stop:
+            clock = time.perf_counter()
+            logged = saved = self.seconds
+            try:
+                while not self._finished(stop):
+                    self._advance()
+                    self.seconds += time.perf_counter() - clock
+                    if self.seconds - logged >= self.settings.log_seconds or self.step == 1:
+                        logged = self.seconds
+                        self._report(progress)
+                    if self.seconds - saved >= self.settings.checkpoint_seconds:
+                        saved = self.seconds
+                        self.save()
+                    clock = time.perf_counter()
+            except DivergenceError as error:
+                self.status, self.reason = "failed", str(error)
+                raise
+        self.objective.model.load_flat(self.theta)
+        self._report(progress)
+        self.save()
+
+    def _finished(self, stop: StopRequest) -> bool:
+        limits = self.settings
+        if stop.requested:
+            self.status, self.reason = "stopped", f"{stop.requested} after step {self.step}"
+        elif limits.max_steps is not None and self.step >= limits.max_steps:
+            self.status, self.reason = "completed", f"{limits.max_steps} steps"
+        elif self.max_seconds is not None and self.seconds >= self.max_seconds:
+            self.status, self.reason = "completed", f"{self.max_seconds:g} seconds"
+        elif limits.tolerance is not None and self.loss <= limits.tolerance:
+            self.status, self.reason = "completed", f"loss below {limits.tolerance:g}"
+        elif self._stalls > _DRAWS_WITHOUT_PROGRESS:
+            self.status = "completed"
+            self.reason = f"no further decrease: {self.reason}"
+        return self.status != "running"
+
+    def _advance(self) -> None:
+        done = self.optimizer.step(self.objective, self.theta, self.state)
+        self.theta, self.state, self.loss = done.theta, done.state, done.loss
+        self.step += 1
+        every = self.sampler.every or self.optimizer.resample_every(self.state)
+        due = self.sampler.adaptive != "none" and self.step - self._last_draw >= every
+        if done.status is Status.OK:
+            self._stalls = 0
+        else:
+            self._stalls += 1
+            self.reason = done.reason
+            _logger.info("step %d: %s (%s)", self.step, done.status, done.reason)
+            if done.status is Status.NOISE_FLOOR and self.settings.dtype == "float32":
+                _logger.warning("float32 resolves no further decrease of the loss; use trainer.dtype=float64")
+            due = self.sampler.adaptive != "none"
+            if not due:
+                self._stalls = _DRAWS_WITHOUT_PROGRESS + 1
+        if due:
+            self.resample()
+
+    def resample(self) -> None:
+        """Draw new points for every term; targets, normals and weights come with them."""
+        self._last_draw = self.step
+        self.objective.model.load_flat(self.theta)
+        domain, terms = self.problem.domain, self.objective.terms
+        count, new = len(terms[0].points), {}
+        if self.sampler.adaptive == "rad":
+            rad = self.sampler.rad()
+            pool = self.draw.boundary(domain, rad.pool_size(count), "interior")
+            new["equation"] = rad.resample(self.objective.scores, pool, count, generator=self.draw.generator)
+        else:
+            new["equation"] = self.draw.boundary(domain, count, "interior")
+        for term in terms[1:]:
+            if term.condition is not None and not term.condition.fixed:
+                new[term.name] = term.condition.sample(domain, len(term.points), self.draw)
+        self.objective = self.objective.with_points(new)
+        self.state = self.optimizer.refresh(self.state)
+
+    def _report(self, progress: Progress | None) -> None:
+        if self.history and self.history[-1]["step"] == self.step:
+            return
+        self.objective.model.load_flat(self.theta)
+        error = self.error()
+        phase = str(self.state.get("phase", type(self.optimizer).__name__))
+        line: dict[str, Any] = {
+            "step": self.step, "seconds": self.seconds, "loss": self.loss, "error": error,
+            "terms": self.objective.parts(self.theta), "phase": phase,
+        }  # fmt: skip
+        if self.objective.model.unknowns:
+            line["parameters"] = self.objective.model.found()
+        self.history.append(line)
+        if phase != self._phase:
+            self._phase = phase
+            _logger.info("step %d: %s", self.step, self.state.get("why", phase))
+        if self.run is not None:
+            self.run.log(line)
+        for logger in self.loggers:
+            logger.log(self.step, {k: v for k, v in line.items() if v is not None and not isinstance(v, str)})
+        if progress is not None:
+            rate = self.step / self.seconds if self.seconds else None
+            progress.update(self.step, self.loss, error, rate, self.seconds, phase)
+
+    def save(self) -> None:
+        """Write a checkpoint, if there is a run directory."""
+        if self.run is None:
+            return
+        tensors: dict[str, Tensor] = {"theta": self.theta, "generator": pack_generator(self.draw.generator)}
+        scalars: dict[str, Any] = {}
+        for key, value in self.state.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{key}"] = value
+            else:
+                scalars[key] = value
+        for term in self.objective.terms:
+            for part in ("x", "normals", "weights"):
+                value = getattr(term.points, part)
+                if value is not None:
+                    tensors[f"points.{term.name}.{part}"] = value
+        meta = {
+            "optimizer": scalars, "seconds": self.seconds, "loss": self.loss if math.isfinite(self.loss) else None,
+            "last_draw": self._last_draw, "stalls": self._stalls, "history": self.history,
+            "measures": {t.name: t.points.measure for t in self.objective.terms},
+        }  # fmt: skip
+        save_checkpoint(self.run.checkpoints, self.step, tensors, meta)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint, bit for bit.
+
+        Raises:
+            RunError: If it belongs to another model or other conditions.
+        """
+        tensors, meta = checkpoint.tensors, checkpoint.meta
+        if tensors["theta"].shape != self.theta.shape or tensors["theta"].dtype != self.theta.dtype:
+            raise RunError(
+                f"the checkpoint has {tensors['theta'].numel()} parameters in {tensors['theta'].dtype}; this run has "
+                f"{self.theta.numel()} in {self.theta.dtype}. Resume with the operator and dtype of the first run"
+            )
+        names = {t.name for t in self.objective.terms}
+        if set(meta["measures"]) != names:
+            raise RunError(f"the checkpoint has terms {sorted(meta['measures'])}; this run has {sorted(names)}")
+        device = self.theta.device
+        self.theta = tensors["theta"].to(device)
+        self.objective.model.load_flat(self.theta)
+        unpack_generator(self.draw.generator, tensors["generator"])
+        stored = {k.removeprefix("optimizer."): v.to(device) for k, v in tensors.items() if k.startswith("optimizer.")}
+        self.state = {**meta["optimizer"], **stored}
+        self.objective = self.objective.with_points(_points(tensors, meta["measures"], self.objective, device))
+        self.step, self.seconds = checkpoint.step, float(meta["seconds"])
+        self.loss = math.inf if meta["loss"] is None else float(meta["loss"])
+        self._last_draw, self._stalls, self.history = meta["last_draw"], meta["stalls"], list(meta["history"])
+
+
+def _points(
+    tensors: Mapping[str, Tensor], measures: Mapping[str, float], objective: ResidualObjective, device: torch.device
+) -> dict[str, Points]:
+    found = {}
+    for term in objective.terms:
+        parts = {p: tensors.get(f"points.{term.name}.{p}") for p in ("x", "normals", "weights")}
+        x, normals, weights = (None if v is None else v.to(device) for v in parts.values())
+        if x is None:
+            raise RunError(f'the checkpoint has no points for "{term.name}"')
+        found[term.name] = Points(x, term.points.coords, normals, weights, measures[term.name])
+    return found

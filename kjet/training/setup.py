@@ -1,0 +1,123 @@
+"""From a problem to a model and its residuals: networks, exact conditions, first points."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..constraints import Condition, Dirichlet, DirichletAnsatz, Draw, Initial, Periodic, PeriodicEmbedding
+from ..errors import ConfigError
+from ..operators import NetworkConfig
+from ..problem import Problem
+from .model import Model
+from .objective import ResidualObjective, Term
+from .settings import ConstraintConfig, SamplerConfig
+
+__all__ = ["build_model", "build_objective"]
+
+_logger = logging.getLogger(__name__)
+
+
+def build_model(
+    problem: Problem,
+    network: NetworkConfig | nn.Module,
+    constraint: ConstraintConfig,
+    *,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> tuple[Model, list[Condition]]:
+    """Build the model, and return with it the conditions that are left to be imposed as residuals.
+
+    Raises:
+        ConfigError: If the network does not fit the problem.
+    """
+    how = problem.constraint if constraint.name == "auto" else constraint.name
+    soft = list(problem.conditions)
+    ready = isinstance(network, nn.Module)
+    embedding = None
+    if constraint.name != "soft" and not ready:
+        embedding, soft = _embedding(problem, constraint, soft, dtype, device)
+    if isinstance(network, nn.Module):
+        core = network.to(dtype=dtype, device=device)
+    else:
+        inputs = problem.domain.dim if embedding is None else embedding.out_features
+        bounds = problem.domain.bounds if embedding is None else embedding.output_range
+        core = network.build(
+            inputs, len(problem.fields), input_range=bounds, generator=generator, dtype=dtype, device=device
+        )
+    if embedding is not None:
+        core = nn.Sequential(embedding, core)
+    if how == "hard":
+        core, soft = _hard(problem, core, soft)
+    model = Model(core, problem.all_parameters, problem.fields, problem.domain.coords).to(dtype=dtype, device=device)
+    return model, soft
+
+
+def _embedding(
+    problem: Problem, constraint: ConstraintConfig, conditions: list[Condition], dtype: Any, device: Any
+) -> tuple[PeriodicEmbedding | None, list[Condition]]:
+    """Periodic coordinates in which every field repeats."""
+    periodic = [c for c in conditions if isinstance(c, Periodic) and set(c.fields or problem.fields) == set(problem.fields)]
+    if not periodic:
+        return None, conditions
+    coords, bounds = problem.domain.coords, problem.domain.bounds
+    periods = {}
+    for condition in periodic:
+        low, high = bounds[coords.index(condition.coord)].tolist()
+        periods[condition.coord] = (low, high - low)
+    embedding = PeriodicEmbedding(coords, periods, constraint.harmonics, input_range=bounds, dtype=dtype, device=device)
+    return embedding, [c for c in conditions if c not in periodic]
+
+
+def _hard(problem: Problem, core: nn.Module, conditions: list[Condition]) -> tuple[nn.Module, list[Condition]]:
+    """Impose what an ansatz can: values on boundary parts and at the first time."""
+    parts: dict[str, list[Any]] = {}
+    soft: list[Condition] = []
+    for condition in conditions:
+        values = condition.values if isinstance(condition, Dirichlet | Initial) else {}
+        exact = {k: v for k, v in values.items() if k in problem.fields}
+        if not exact or len(exact) < len(values):
+            soft.append(condition)
+        for name, value in exact.items():
+            parts.setdefault(name, []).append((_distance(problem, condition.part), value))
+    if not parts:
+        return core, conditions
+    return DirichletAnsatz(core, problem.domain.coords, problem.fields, parts), soft
+
+
+def _distance(problem: Problem, part: str) -> Any:
+    return lambda x: problem.domain.distance(x, part)
+
+
+def build_objective(
+    problem: Problem, model: Model, conditions: Sequence[Condition], sampler: SamplerConfig, draw: Draw
+) -> ResidualObjective:
+    """Record the residuals and draw their first points.
+
+    Raises:
+        ConfigError: If a residual is not finite at these points.
+    """
+    recorded = problem.record()
+    count = sampler.points or problem.points
+    boundary = sampler.boundary_points or problem.boundary_points
+    inside = draw.boundary(problem.domain, count, "interior")
+    terms = [Term("equation", recorded["equation"], inside)]
+    for condition in conditions:
+        points = condition.sample(problem.domain, boundary, draw)
+        terms.append(Term(condition.name, recorded[condition.name], points, condition))
+    objective = ResidualObjective(model, terms)
+    with torch.no_grad():
+        for term in objective.terms:
+            for name, value in zip(term.recorded.names, objective.values(term), strict=True):
+                bad = int((~torch.isfinite(value)).sum())
+                if bad:
+                    raise ConfigError(
+                        f'residual "{name}" of "{term.name}" is not finite at {bad} of {len(value)} points before training; '
+                        "check coefficients, divisions and the region"
+                    )
+    return objective
