@@ -17,7 +17,7 @@ def plate(x: Tensor, y: Tensor) -> Tensor:
 
     ``C (a x + pi/2 (a - pi/2) y)`` with a the angle from the plate: zero on both sides, ``psi_y = -1`` on the plate.
 
-    Ref: Batchelor, An introduction to fluid dynamics, 1967, section 4.8.
+    Ref: Taylor, On scraping viscous fluid from a plane surface, 1962.
     """
     angle = torch.atan2(y, x)
     return _PLATE * (angle * x + math.pi / 2 * (angle - math.pi / 2) * y)
@@ -85,7 +85,7 @@ def legendre(x: Tensor, count: int, order: int) -> Tensor:
 def clamped(x: Tensor, count: int, order: int) -> Tensor:
     """Polynomials that vanish with their slope at 0 and 1, and derivatives; second derivatives are orthonormal.
 
-    Ref: Shen, Efficient spectral-Galerkin method I, 1994, lemma 3.1.
+    Ref: Shen, Efficient spectral-Galerkin method I, 1994 (biharmonic problem).
     """
     L = legendre(x, count + 4, order)
     k = torch.arange(count, dtype=torch.float64, device=x.device)[:, None]

@@ -38,7 +38,7 @@ def burgers_cole_hopf(
 
     Cost: some hundred exponentials a point.
 
-    Ref: Basdevant et al., Spectral and finite difference solutions of the Burgers equation, 1986, eq. (2.5).
+    Ref: Basdevant et al., Spectral and finite difference solutions of the Burgers equation, 1986.
 
     >>> u = burgers_cole_hopf(torch.tensor([0.0, 0.5, -0.5]), torch.tensor([0.3, 0.0, 0.0]))
     >>> torch.allclose(u, torch.tensor([0.0, -1.0, 1.0], dtype=torch.float64), atol=1e-12)

@@ -101,7 +101,7 @@ def kdv_two_soliton(
     Raises:
         ConfigError: If `k` does not hold two different positive numbers.
 
-    Ref: Hirota, Exact solution of the Korteweg-de Vries equation for multiple collisions of solitons, 1971, eq. (8).
+    Ref: Hirota, Exact solution of the Korteweg-de Vries equation for multiple collisions of solitons, 1971.
 
     >>> x = torch.tensor([400 + math.log(3.0)], dtype=torch.float64)     # the fast one, pushed ahead by log 3
     >>> round(float(kdv_two_soliton(x, torch.tensor(100.0), k=(1.0, 2.0))), 9)

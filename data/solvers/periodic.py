@@ -91,7 +91,7 @@ def forced_burgers(
         ConfigError: If an argument does not fit, or the step cannot be settled.
         DivergenceError: If the solution is not finite.
 
-    Ref: Brandstetter, Worrall, Welling, Message passing neural PDE solvers, 2022, eq. (10).
+    Ref: Brandstetter, Worrall, Welling, Message passing neural PDE solvers, 2022 (combined equation).
 
     >>> x = torch.arange(32, dtype=torch.float64) / 2
     >>> u = forced_burgers(0 * x, 1.0, lambda t: torch.cos(math.pi / 8 * x), steps=20)
@@ -203,7 +203,8 @@ def kuramoto_sivashinsky(
     """Solve ``u_t + alpha u u_x + beta u_xx + gamma u_xxxx = 0``, periodic.
 
     The flow is chaotic on long intervals: errors grow about tenfold every 25 units of time (with unit coefficients and
-    the default length), so that the answer loses its meaning as a single trajectory after t = 300 or so.
+    the default length), so that the answer loses its meaning as a single trajectory after t = 300 or so. Beyond t = 100
+    give `dt`: 1e-9 is out of reach.
 
     Args:
         u0: Initial field.

@@ -54,7 +54,7 @@ def gray_scott(
         ConfigError: If an argument does not fit, or the step cannot be settled.
         DivergenceError: If the solution is not finite.
 
-    Ref: Pearson, Complex patterns in a simple system, 1993, eq. (2).
+    Ref: Pearson, Complex patterns in a simple system, 1993.
 
     >>> u, v = gray_scott(torch.ones(8, 8), torch.zeros(8, 8), torch.tensor([1.0, 9.0]))     # the trivial state stays
     >>> u.shape, bool((u - 1).abs().max() < 1e-12)

@@ -4,10 +4,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from kjet.data.solvers import burgers_cole_hopf
 from scipy.integrate import quad
 from scipy.special import ive
 
+from kjet.data.solvers import burgers_cole_hopf
 from kjet.errors import ConfigError
 
 NU = 0.01 / math.pi
@@ -60,7 +60,7 @@ def test_against_the_bessel_series(nu, t):
 def test_slope_at_the_shock():
     """Published: the largest slope of the standard case at the origin is -152.00516 at t = 1.6037 / pi.
 
-    Ref: Basdevant et al., 1986, table 1.
+    Ref: Basdevant et al., 1986.
     """
     x = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     u = burgers_cole_hopf(x, 1.6037 / math.pi, NU)

@@ -3,8 +3,8 @@ import math
 
 import pytest
 import torch
-from kjet.data.solvers import darcy, helmholtz, plane_wave
 
+from kjet.data.solvers import darcy, helmholtz, plane_wave
 from kjet.errors import ConfigError
 
 

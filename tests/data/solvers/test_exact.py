@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+
 from kjet.data.solvers import (
     black_scholes_call,
     dalembert,
@@ -14,7 +15,6 @@ from kjet.data.solvers import (
     plane_wave,
     taylor_green,
 )
-
 from kjet.errors import ConfigError
 
 TOLERANCE = 1e-9  # rounding of up to three nested reverse passes in float64, on values of order one to ten

@@ -2,8 +2,8 @@ import math
 
 import pytest
 import torch
-from kjet.data.solvers import dalembert, heat, wave
 
+from kjet.data.solvers import dalembert, heat, wave
 from kjet.errors import ConfigError
 
 

@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
+
 from kjet.data.solvers import PeriodicGrid
 from kjet.data.solvers.grid import times_of
-
 from kjet.errors import ConfigError
 
 

@@ -4,8 +4,9 @@ import pkgutil
 import subprocess
 import sys
 
-import kjet.data.solvers as solvers
 import pytest
+
+import kjet.data.solvers as solvers
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(solvers.__path__))
 

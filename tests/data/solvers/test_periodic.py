@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from kjet.data.solvers import (
     PeriodicSolution,
     allen_cahn,
@@ -13,7 +14,6 @@ from kjet.data.solvers import (
     kdv_two_soliton,
     kuramoto_sivashinsky,
 )
-
 from kjet.errors import ConfigError
 
 

@@ -2,8 +2,8 @@ import math
 
 import pytest
 import torch
-from kjet.data.solvers import gray_scott, navier_stokes, taylor_green, velocity_of_vorticity
 
+from kjet.data.solvers import gray_scott, navier_stokes, taylor_green, velocity_of_vorticity
 from kjet.errors import ConfigError
 
 TAU = 2 * math.pi

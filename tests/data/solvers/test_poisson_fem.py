@@ -4,8 +4,8 @@ import sys
 
 import pytest
 import torch
-from kjet.data.solvers import darcy, lshape_singular, poisson_fem
 
+from kjet.data.solvers import darcy, lshape_singular, poisson_fem
 from kjet.errors import ConfigError
 
 

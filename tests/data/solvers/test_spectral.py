@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+
 from kjet.data.solvers import PeriodicGrid, etdrk4, spectral
 from kjet.data.solvers.spectral import _weights
-
 from kjet.errors import ConfigError, DivergenceError
 
 TAU = 2 * math.pi

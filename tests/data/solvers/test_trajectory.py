@@ -2,8 +2,8 @@ import math
 
 import pytest
 import torch
-from kjet.data.solvers import PeriodicSolution
 
+from kjet.data.solvers import PeriodicSolution
 from kjet.errors import ConfigError
 
 TAU = 2 * math.pi
