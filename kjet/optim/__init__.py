@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .adam import Adam
+from .auto import Auto
 from .broyden import SelfScaledBroyden
 from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
@@ -13,6 +14,7 @@ from .objective import Objective, Optimizer, State, Status, Step
 __all__ = [
     "LBFGS",
     "Adam",
+    "Auto",
     "GaussNewton",
     "LevenbergMarquardt",
     "LineSearch",

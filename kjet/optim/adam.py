@@ -56,6 +56,10 @@ class Adam:
         """Return the state before the first step."""
         return {"steps": 0, "first": torch.zeros_like(theta), "second": torch.zeros_like(theta)}
 
+    def resample_every(self, state: State) -> int:
+        """Draw points anew every 100 steps."""
+        return 100
+
     def refresh(self, state: State) -> State:
         """Keep the moments; nothing is cached."""
         return dict(state)

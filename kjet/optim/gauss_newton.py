@@ -87,6 +87,10 @@ class GaussNewton:
             state |= {"momentum": torch.zeros_like(theta), "momentum_steps": 0}
         return state
 
+    def resample_every(self, state: State) -> int:
+        """Draw points anew each step if there are fewer residuals than parameters, which overfit them at once."""
+        return int(state.get("resample_every", 10))
+
     def refresh(self, state: State) -> State:
         """Drop the cached loss; keep damping and momentum."""
         return {key: value for key, value in state.items() if key != "loss"} | {"slow": 0}
@@ -98,7 +102,9 @@ class GaussNewton:
             DivergenceError: If the residual, the Jacobian or the loss at `theta` is not finite.
         """
         model = linearize(objective, theta, state, self.space)
-        return _Search(self, objective, theta, model, dict(state)).run(model.evaluations)
+        overfits = model.residual.numel() < theta.numel()
+        state = state | {"resample_every": 1 if overfits else 10}
+        return _Search(self, objective, theta, model, state).run(model.evaluations)
 
 
 @dataclass

@@ -65,6 +65,10 @@ class LevenbergMarquardt:
         """Return the state before the first step."""
         return {"damping": self.damping, "growth": 2.0, "steps": 0, "slow": 0}
 
+    def resample_every(self, state: State) -> int:
+        """Draw points anew every 10 steps."""
+        return 10
+
     def refresh(self, state: State) -> State:
         """Drop the cached loss; keep the damping."""
         return {key: value for key, value in state.items() if key != "loss"} | {"slow": 0}

@@ -91,6 +91,10 @@ class Optimizer(Protocol):
         """Take one step from `theta`."""
         ...
 
+    def resample_every(self, state: State) -> int:
+        """Return the number of steps that points should stay before they are drawn anew."""
+        ...
+
     def refresh(self, state: State) -> State:
         """Return the state for a changed objective: without cached values, with all curvature."""
         ...

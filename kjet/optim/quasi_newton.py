@@ -78,6 +78,10 @@ class QuasiNewton(ABC):
         """Return the state before the first step: no curvature is known."""
         return {"steps": 0, "slow": 0, "fresh": True, "resets": 0} | self._no_curvature(theta)
 
+    def resample_every(self, state: State) -> int:
+        """Keep points for 300 steps, as the curvature is learnt on them."""
+        return 300
+
     def refresh(self, state: State) -> State:
         """Drop loss, gradient and direction; keep the curvature."""
         return {key: value for key, value in state.items() if key not in _CACHED} | {"slow": 0}

@@ -1,0 +1,193 @@
+"""The default optimizer: tries the curvature methods on the problem, keeps the better one, switches when it stalls."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..errors import DivergenceError
+from ..typing import Float, Tensor
+from .broyden import SelfScaledBroyden
+from .gauss_newton import GaussNewton
+from .lbfgs import LBFGS
+from .objective import Objective, Optimizer, State, Status, Step, require, tensor_of
+
+__all__ = ["Auto"]
+
+_METHODS: dict[str, Optimizer] = {
+    "gauss_newton": GaussNewton(),
+    "ssbroyden": SelfScaledBroyden(),
+    "lbfgs": LBFGS(history=100),
+}
+_NEVER = 1 << 40
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Pick a curvature method by trying, and change it when it stops making progress.
+
+    No method wins everywhere: Gauss-Newton is unbeaten on smooth elliptic problems and stalls for long on transport,
+    where a dense self-scaled Broyden method goes on. So both start from the same parameters on the same points with the
+    same amount of work; the one with the lower loss goes on from where it got. When, over a quarter of the work
+    done so far, it has not lowered the loss by a factor of ``10**stagnation``, the other one takes over from there.
+
+    Networks with more than ``max_dense`` parameters cannot afford a dense inverse Hessian: they get Gauss-Newton in
+    residual space, or L-BFGS where the residuals are too many for that as well.
+
+    Work is counted by a fixed model of the operations, never by the clock, so that a run repeats itself and a resumed
+    run goes on bit for bit.
+
+    Attributes:
+        trial_steps: Gauss-Newton steps of the trial; the other method gets as much work.
+        max_dense: Most parameters for a dense inverse Hessian, and most residuals for Gauss-Newton beyond that.
+        stagnation: Least decrease of log10(loss), between two looks, that counts as progress.
+
+    Raises:
+        ConfigError: If a value is out of range.
+
+    >>> Auto(trial_steps=0)
+    Traceback (most recent call last):
+    kjet.errors.ConfigError: Auto: trial_steps = 0; expected a positive integer. Use 20.
+    """
+
+    trial_steps: int = 20
+    max_dense: int = 5000
+    stagnation: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(self.trial_steps >= 1, "Auto", "trial_steps", self.trial_steps, "a positive integer", "Use 20.")
+        require(self.max_dense >= 1, "Auto", "max_dense", self.max_dense, "a positive integer", "Use 5000.")
+        require(self.stagnation >= 0, "Auto", "stagnation", self.stagnation, "a number from 0", "Use 0.1.")
+
+    def init(self, theta: Float[Tensor, " p"]) -> State:
+        """Return the state before the first step."""
+        return {"phase": "start", "method": "", "why": "starting", "work": 0.0, "parameters": theta.numel()}
+
+    def refresh(self, state: State) -> State:
+        """Tell the method in use that the objective changed."""
+        own, inner = _split(state)
+        return _join(own, _METHODS[str(own["method"])].refresh(inner)) if own["method"] else state
+
+    def resample_every(self, state: State) -> int:
+        """Steps between two draws of points: none during the trial, then what the method in use asks for."""
+        own, inner = _split(state)
+        return _METHODS[str(own["method"])].resample_every(inner) if own["phase"] == "main" else _NEVER
+
+    def step(self, objective: Objective, theta: Float[Tensor, " p"], state: State) -> Step:
+        """Take one step with the method in use.
+
+        Raises:
+            DivergenceError: If the residual at `theta` is not finite.
+        """
+        if state["phase"] == "start":
+            state = self._start(objective, theta, state)
+        own, inner = _split(state)
+        method = _METHODS[str(own["method"])]
+        done = method.step(objective, theta, inner)
+        own["work"] = float(own["work"]) + self._work(own, done)
+        joined = _replace(done, _join(own, done.state), done.status)
+        return _trial(self, joined) if own["phase"] == "trial" else self._watch(joined)
+
+    def _start(self, objective: Objective, theta: Tensor, state: State) -> State:
+        residual = objective.residual(theta)
+        if not bool(residual.isfinite().all()):
+            bad = int((~residual.isfinite()).sum())
+            raise DivergenceError(
+                f"{bad} of {residual.numel()} residuals are not finite at the start; look for a division by zero, a "
+                "logarithm of a negative number or an overflow in the equation, or lower the range of the coordinates"
+            )
+        p, r = theta.numel(), residual.numel()
+        own: State = state | {"residuals": r, "start_loss": float(residual.square().sum())}
+        if p > self.max_dense:
+            method = "gauss_newton" if r <= self.max_dense else "lbfgs"
+            why = f"{method}: {p} parameters are too many for a dense inverse Hessian"
+            return _use(own, method, theta, "main", why)
+        own["start"] = theta.clone()
+        return _use(own, "gauss_newton", theta, "trial", "trying gauss_newton")
+
+    def _work(self, own: State, done: Step) -> float:
+        """Seconds that the step takes in a fixed model of a CPU: gradient, Jacobian, products and factorisation."""
+        p, r = int(own["parameters"]), int(own["residuals"])
+        if own["method"] == "gauss_newton":
+            small = min(p, r)
+            linear = 8e-9 * r * p + 2.0 * r * p * small / 1.5e11 + small**3 / 2.4e11
+            return linear + 6e-10 * r * p * max(done.evaluations - 1, 0)
+        dense = 2.4e-9 * p * p if own["method"] == "ssbroyden" else 0.0
+        return 1.5e-9 * r * p * done.evaluations + dense
+
+    def _watch(self, done: Step) -> Step:
+        """Compare with the last look; change the method where too little was gained."""
+        state = done.state
+        mark, work = float(state.get("mark_work", 0.0)), float(state["work"])
+        window = max(float(state.get("trial_work", 0.0)), 0.25 * work)
+        best = min(done.loss, float(state.get("best", math.inf)))
+        stuck = done.status is not Status.OK
+        state["best"] = best
+        if not stuck and work - mark < window:
+            return done
+        gained = math.log10(max(float(state.get("mark_loss", math.inf)), 1e-300) / max(best, 1e-300))
+        state |= {"mark_work": work, "mark_loss": best, "best": math.inf}
+        other = self._other(state)
+        if other is None or (gained >= self.stagnation and not stuck) or work == mark:
+            return done
+        why = f"{other}: {state['method']} gained {max(gained, 0.0):.2f} decades over the last quarter of the work"
+        own, _ = _split(state)
+        return _replace(done, _use(own, other, done.theta, "main", why), Status.OK)
+
+    def _other(self, state: State) -> str | None:
+        if int(state["parameters"]) > self.max_dense:
+            return None
+        return "ssbroyden" if state["method"] == "gauss_newton" else "gauss_newton"
+
+
+def _trial(auto: Auto, done: Step) -> Step:
+    """Count the trial's steps; hand over to the second method, then to the better one."""
+    state = done.state
+    state["trial_count"] = int(state.get("trial_count", 0)) + 1
+    work = float(state["work"])
+    stuck = done.status is not Status.OK
+    if state["method"] == "gauss_newton":
+        if state["trial_count"] < auto.trial_steps and not stuck:
+            return done
+        own, inner = _split(state)
+        own |= {"trial_work": work, "kept_loss": done.loss, "kept_theta": done.theta.clone()}
+        own |= {f"kept.{key}": value for key, value in inner.items()}
+        start = tensor_of(own, "start")
+        following = _use(own, "ssbroyden", start, "trial", "trying ssbroyden")
+        return Step(start.clone(), float(own["start_loss"]), following, Status.OK, done.evaluations, done.info)
+    if work < 2.0 * float(state["trial_work"]) and not stuck:
+        return done
+    return _decide(done)
+
+
+def _decide(done: Step) -> Step:
+    own, inner = _split(done.state)
+    kept = {key.removeprefix("kept."): own.pop(key) for key in list(own) if key.startswith("kept.")}
+    theta, loss = tensor_of(own, "kept_theta"), float(own["kept_loss"])
+    for key in ("kept_theta", "kept_loss", "start"):
+        own.pop(key)
+    words = f"loss {loss:.1e} by gauss_newton, {done.loss:.1e} by ssbroyden after equal work"
+    own |= {"phase": "main", "mark_work": own["work"], "mark_loss": min(loss, done.loss)}
+    if done.loss <= loss:
+        own |= {"method": "ssbroyden", "why": f"ssbroyden: {words}"}
+        return _replace(done, _join(own, inner), Status.OK)
+    own |= {"method": "gauss_newton", "why": f"gauss_newton: {words}"}
+    return Step(theta, loss, _join(own, kept), Status.OK, done.evaluations, done.info)
+
+
+def _use(own: State, method: str, theta: Tensor, phase: str, why: str) -> State:
+    return _join(own | {"method": method, "phase": phase, "why": why}, _METHODS[method].init(theta))
+
+
+def _split(state: State) -> tuple[State, State]:
+    """Separate what is Auto's own from the state of the method in use."""
+    inner = {key.removeprefix("inner."): value for key, value in state.items() if key.startswith("inner.")}
+    return {key: value for key, value in state.items() if not key.startswith("inner.")}, inner
+
+
+def _join(own: State, inner: State) -> State:
+    return own | {f"inner.{key}": value for key, value in inner.items()}
+
+
+def _replace(done: Step, state: State, status: Status) -> Step:
+    return Step(done.theta, done.loss, state, status, done.evaluations, done.info, done.reason)
