@@ -62,9 +62,13 @@ class Condition:
         """Refuse a part that the domain does not have, or one without measure."""
         if self.part not in ("interior", "boundary"):
             if self.part not in domain.parts:
-                raise ConfigError(f'condition "{self.name}": ' + unknown("boundary part", self.part, domain.parts, "the domain"))
+                raise ConfigError(
+                    f'condition "{self.name}": ' + unknown("boundary part", self.part, domain.parts, "the domain")
+                )
             if not domain.part_measure(self.part) > 0:
-                raise ConfigError(f'condition "{self.name}" is on part "{self.part}", which has measure zero; drop it or choose another part')
+                raise ConfigError(
+                    f'condition "{self.name}" is on part "{self.part}", which has measure zero; drop it or choose another part'
+                )
 
     def sample(self, domain: Domain, n: int, draw: Draw) -> Points:
         """Draw the points where the condition is imposed."""
@@ -156,7 +160,9 @@ class Dirichlet(Condition):
         """Record ``u - g``."""
         names = _names(frame)
         return _recorded(
-            {k: _field(frame, k, self.name) - call_with_names(g, names) for k, g in self.values.items()}, frame, self.name
+            {k: _field(frame, k, self.name) - call_with_names(g, names) for k, g in self.values.items()},
+            frame,
+            self.name,
         )
 
 
@@ -231,7 +237,9 @@ class Periodic(Condition):
     def check(self, domain: Domain) -> None:
         """Refuse a coordinate that the domain does not have; its shape is checked when points are drawn."""
         if self.coord not in domain.coords:
-            raise ConfigError(f'condition "{self.name}": ' + unknown("coordinate", self.coord, domain.coords, "the domain"))
+            raise ConfigError(
+                f'condition "{self.name}": ' + unknown("coordinate", self.coord, domain.coords, "the domain")
+            )
 
     def expressions(self, frame: Frame) -> Recorded:
         """Record the values and derivatives at one face."""
@@ -246,7 +254,12 @@ class Periodic(Condition):
     def sample(self, domain: Domain, n: int, draw: Draw) -> Points:
         """Draw points on the lower face, followed by their partners on the upper one."""
         pair = domain.periodic_pairs(
-            max(1, n // 2), self.coord, sampler=draw.sampler, generator=draw.generator, dtype=draw.dtype, device=draw.device
+            max(1, n // 2),
+            self.coord,
+            sampler=draw.sampler,
+            generator=draw.generator,
+            dtype=draw.dtype,
+            device=draw.device,
         )
         return Points.concat(list(pair))
 
@@ -285,15 +298,21 @@ class Observations(Condition):
         self.name, self.part = name, "interior"
         for key, column in self.values.items():
             if len(column) != len(self.points):
-                raise ConfigError(f"observations of {key}: {len(column)} values for {len(self.points)} points; give one each")
+                raise ConfigError(
+                    f"observations of {key}: {len(column)} values for {len(self.points)} points; give one each"
+                )
             if not bool(torch.isfinite(column).all()):
-                raise ConfigError(f"observations of {key} contain {int((~torch.isfinite(column)).sum())} values that are not finite")
+                raise ConfigError(
+                    f"observations of {key} contain {int((~torch.isfinite(column)).sum())} values that are not finite"
+                )
 
     def check(self, domain: Domain) -> None:
         """Refuse points whose coordinates are not the domain's."""
         for name in domain.coords:
             if name not in self.points.coords:
-                raise ConfigError(f'condition "{self.name}": ' + unknown("coordinate", name, self.points.coords, "the observations"))
+                raise ConfigError(
+                    f'condition "{self.name}": ' + unknown("coordinate", name, self.points.coords, "the observations")
+                )
 
     def expressions(self, frame: Frame) -> Recorded:
         """Record ``u - observed``."""
@@ -319,7 +338,9 @@ class Integral(Condition):
         part: ``"interior"``, ``"boundary"`` or a part.
     """
 
-    def __init__(self, integrand: Callable[..., Any] | str, target: float = 0.0, part: str = "interior", name: str = "integral") -> None:
+    def __init__(
+        self, integrand: Callable[..., Any] | str, target: float = 0.0, part: str = "interior", name: str = "integral"
+    ) -> None:
         self.integrand, self.target, self.part, self.name = integrand, float(target), part, name
 
     def expressions(self, frame: Frame) -> Recorded:

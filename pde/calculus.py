@@ -1,4 +1,4 @@
-"""Differential operators that read like mathematics: grad, div, curl, lap, bilap, dt and d."""
+"""Differential operators that read like mathematics: grad, div, curl, lap, bilap, diffusion, dt and d."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import ConfigError
 from ..typing import MultiIndex
 from .expression import Expression, Field, Frame, Vector, differentiate
 
-__all__ = ["bilap", "curl", "d", "div", "dt", "grad", "lap"]
+__all__ = ["bilap", "curl", "d", "diffusion", "div", "dt", "grad", "lap"]
 
 
 def d(u: Any, *coords: str) -> Any:
@@ -102,6 +102,18 @@ def lap(u: Any) -> Any:
 def bilap(u: Any) -> Any:
     """Laplacian of the Laplacian over the spatial coordinates."""
     return lap(lap(u))
+
+
+def diffusion(a: Any, u: Any) -> Any:
+    """``div(a grad u)`` as ``a lap(u) + grad(a) . grad(u)``, which keeps the Laplacian of a field one sum.
+
+    Args:
+        a: A number, a parameter or an expression, such as a coefficient that varies in space.
+        u: A scalar.
+    """
+    if not isinstance(a, Expression):
+        return a * lap(u)
+    return a * lap(u) + grad(a) @ grad(u)
 
 
 def _laplacian(frame: Frame) -> dict[MultiIndex, float]:

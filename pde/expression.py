@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +17,8 @@ import torch
 from ..errors import ConfigError, unknown
 from ..jets import Quantity, quantity
 from ..typing import MultiIndex, Tensor
+from .frame import Frame
+from .vector import Vector
 
 __all__ = [
     "Apply",
@@ -29,46 +30,9 @@ __all__ = [
     "Number",
     "Parameter",
     "Vector",
+    "as_expression",
     "differentiate",
 ]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Names that a residual may use.
-
-    Attributes:
-        coords: All coordinates, in the order of the network's inputs.
-        fields: Unknown functions, in the order of the network's outputs.
-        space: Coordinates that grad, div, lap sum over.
-        time: Name of the time coordinate, or None.
-        parameters: Names of the equation's parameters.
-    """
-
-    coords: tuple[str, ...]
-    fields: tuple[str, ...]
-    space: tuple[str, ...] = ()
-    time: str | None = None
-    parameters: tuple[str, ...] = ()
-
-    @property
-    def d(self) -> int:
-        """Number of coordinates."""
-        return len(self.coords)
-
-    def axis(self, name: str) -> int:
-        """Column of a coordinate.
-
-        Raises:
-            ConfigError: If there is no such coordinate; names the nearest one.
-        """
-        if name not in self.coords:
-            raise ConfigError(unknown("coordinate", name, self.coords, "this problem"))
-        return self.coords.index(name)
-
-    def unit(self, axis: int) -> MultiIndex:
-        """Multi-index of one derivative along an axis."""
-        return tuple(int(i == axis) for i in range(self.d))
 
 
 class Expression:
@@ -78,6 +42,7 @@ class Expression:
     """
 
     _frame: Frame
+    __array_priority__ = 1000  # as torch.Tensor has it: ``np.float64(2) * u`` is left to ``u``
 
     @classmethod
     def __torch_function__(
@@ -95,7 +60,9 @@ class Expression:
             for axis in axes:
                 result = differentiate(result, axis)
             return result
-        if callable(method):
+        if name in _VALUES:
+            raise ConfigError(f"{self} has a value at each point, which .{name}() would need now; use torch functions")
+        if callable(method) and name not in _TRANSPOSES:
             return lambda *args, **kwargs: Apply.of(method, (self, *args), kwargs)
         options = [*self._frame.coords, *(c * 2 for c in self._frame.coords if len(c) == 1)]
         raise ConfigError(unknown("derivative", name, options, str(self)))
@@ -121,33 +88,37 @@ class Expression:
         return self
 
     def __add__(self, other: Any) -> Any:
-        return NotImplemented if isinstance(other, Vector) else _sum(self, _wrap(other, self._frame))
+        return NotImplemented if isinstance(other, Vector) else _sum(self, as_expression(other, self._frame))
 
     def __radd__(self, other: Any) -> Any:
-        return _sum(_wrap(other, self._frame), self)
+        return _sum(as_expression(other, self._frame), self)
 
     def __sub__(self, other: Any) -> Any:
-        return NotImplemented if isinstance(other, Vector) else _sum(self, -_wrap(other, self._frame))
+        return NotImplemented if isinstance(other, Vector) else _sum(self, -as_expression(other, self._frame))
 
     def __rsub__(self, other: Any) -> Any:
-        return _sum(_wrap(other, self._frame), -self)
+        return _sum(as_expression(other, self._frame), -self)
 
     def __mul__(self, other: Any) -> Any:
-        return NotImplemented if isinstance(other, Vector) else _product(self, _wrap(other, self._frame))
+        return NotImplemented if isinstance(other, Vector) else _product(self, as_expression(other, self._frame))
 
     def __rmul__(self, other: Any) -> Any:
-        return _product(_wrap(other, self._frame), self)
+        return _product(as_expression(other, self._frame), self)
 
     def __truediv__(self, other: Any) -> Expression:
+        if isinstance(other, Vector):
+            return NotImplemented
         if isinstance(other, int | float):
+            if other == 0:
+                raise ConfigError(f"the residual divides {self} by zero; check the coefficients")
             return _product(self, Number(1.0 / other, self._frame))
-        return _product(self, Apply.of(torch.reciprocal, (_wrap(other, self._frame),), {}))
+        return _product(self, Apply.of(torch.reciprocal, (as_expression(other, self._frame),), {}))
 
     def __rtruediv__(self, other: Any) -> Expression:
-        return _wrap(other, self._frame) / self
+        return as_expression(other, self._frame) / self
 
     def __pow__(self, exponent: Any) -> Expression:
-        if exponent == 1:
+        if isinstance(exponent, int | float) and exponent == 1:
             return self
         return Apply.of(torch.pow, (self, exponent), {})
 
@@ -256,7 +227,7 @@ class Field(Expression):
 
     def __str__(self) -> str:
         words = []
-        for index, c in self._terms:
+        for index, c in reversed(self._terms):
             name = "".join(axis * k for axis, k in zip(self._frame.coords, index, strict=True))
             word = f"{self._name}_{name}" if name else self._name
             words.append(word if c == 1 else f"{c:g} {word}")
@@ -277,13 +248,17 @@ class Apply(Expression):
         inputs = [arg for arg in _flat(args) if isinstance(arg, Expression)]
         if not inputs:
             raise ConfigError(
-                f"keyword arguments of {getattr(function, '__name__', function)} may not be fields; pass them by position"
+                f"keyword arguments of {getattr(function, '__name__', function)} may not be fields; "
+                "pass them by position"
             )
         frame = inputs[0]._frame
         plain = _ARITHMETIC.get(getattr(function, "__name__", ""))
         if plain is not None and not kwargs and len(args) <= 2:
-            left, *right = (_wrap(arg, frame) for arg in args)
+            left, *right = (as_expression(arg, frame) for arg in args)
             return plain(left, *right)
+        if function is torch.where:
+            # As numbers of the graph they take the dtype of the points; torch.where would make them float32.
+            args = (args[0], *(as_expression(arg, frame) for arg in args[1:]))
         return cls(function, args, kwargs, frame)
 
     def _children(self) -> tuple[Expression, ...]:
@@ -291,6 +266,8 @@ class Apply(Expression):
 
     def __str__(self) -> str:
         name = getattr(self._function, "__name__", "f")
+        if name == "pow" and len(self._args) == 2:
+            return "^".join(_bracketed(arg) for arg in self._args)
         return f"{name}({', '.join(str(arg) for arg in self._args)})"
 
 
@@ -304,7 +281,8 @@ class Sum(Expression):
         return (self._left, self._right)
 
     def __str__(self) -> str:
-        return f"{self._left} + {self._right}"
+        right = str(self._right)
+        return f"{self._left} - {right[1:]}" if right.startswith("-") else f"{self._left} + {right}"
 
 
 class Product(Expression):
@@ -317,7 +295,11 @@ class Product(Expression):
         return (self._left, self._right)
 
     def __str__(self) -> str:
-        return " ".join(f"({part})" if isinstance(part, Sum) else str(part) for part in self._children())
+        left, right = (f"({part})" if isinstance(part, Sum) else str(part) for part in self._children())
+        if isinstance(self._right, Apply) and self._right._function is torch.reciprocal:
+            return f"{left} / {_bracketed(self._right._args[0])}"
+        right = f"({right})" if right.startswith("-") else right
+        return f"-{right}" if left == "-1" else f"{left} {right}"
 
 
 class Composite(Expression):
@@ -341,43 +323,8 @@ class Composite(Expression):
         return f"d_{name}[{self._call}]"
 
 
-class Vector(tuple[Any, ...]):
-    """A tuple of expressions, one for each spatial coordinate, with arithmetic; ``a @ b`` is the dot product."""
-
-    def __new__(cls, items: Any) -> Vector:
-        return super().__new__(cls, tuple(items))
-
-    def _pair(self, other: Any, operation: Callable[[Any, Any], Any]) -> Vector:
-        others = other if isinstance(other, Vector) else (other,) * len(self)
-        if len(others) != len(self):
-            raise ConfigError(f"vectors of {len(self)} and {len(others)} components cannot be combined")
-        return Vector(operation(a, b) for a, b in zip(self, others, strict=True))
-
-    def __add__(self, other: Any) -> Vector:
-        return self._pair(other, lambda a, b: a + b)
-
-    def __sub__(self, other: Any) -> Vector:
-        return self._pair(other, lambda a, b: a - b)
-
-    def __mul__(self, other: Any) -> Vector:  # type: ignore[override]
-        if isinstance(other, Vector):
-            raise ConfigError("use a @ b for the dot product of vectors")
-        return self._pair(other, lambda a, b: a * b)
-
-    __rmul__ = __mul__  # type: ignore[assignment]
-
-    def __truediv__(self, other: Any) -> Vector:
-        return self._pair(other, lambda a, b: a / b)
-
-    def __neg__(self) -> Vector:
-        return Vector(-a for a in self)
-
-    def __matmul__(self, other: Any) -> Any:
-        terms = list(self._pair(other, lambda a, b: a * b))
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-        return total
+def _bracketed(node: Any) -> str:
+    return f"({node})" if isinstance(node, Sum | Product) else str(node)
 
 
 def _flat(args: Any) -> list[Any]:
@@ -390,7 +337,12 @@ def _flat(args: Any) -> list[Any]:
     return found
 
 
-def _wrap(value: Any, frame: Frame) -> Expression:
+def as_expression(value: Any, frame: Frame) -> Expression:
+    """Make numbers and tensors nodes of the graph.
+
+    Raises:
+        ConfigError: If the value is none of these.
+    """
     if isinstance(value, Expression):
         return value
     if isinstance(value, int | float | Tensor):
@@ -430,12 +382,34 @@ _ARITHMETIC: dict[str, Callable[..., Expression]] = {
 }  # fmt: skip
 
 
+_TRANSPOSES = frozenset({"t", "swapaxes", "transpose", "permute"})
+"""Methods that mean nothing for one value at each point; ``u.t`` is a derivative, asked for where there is no time."""
+
+_VALUES = frozenset({"item", "tolist", "numpy", "cpu", "cuda", "backward"})
+
+_PIECEWISE_CONSTANT = frozenset({
+    "gt", "ge", "lt", "le", "eq", "ne", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or",
+    "logical_not", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_not", "sign", "sgn", "floor", "ceil", "round",
+    "trunc", "heaviside", "isfinite", "isnan", "isinf", "signbit",
+})  # fmt: skip
+"""Functions without a derivative at their jumps and with a zero one elsewhere."""
+
+
 def differentiate(node: Expression, axis: int) -> Expression:
     """Differentiate an expression along a coordinate.
+
+    Derivatives are remembered, so that repeated ones share their nodes.
 
     Raises:
         ConfigError: If it contains data that is known at the points only.
     """
+    known: dict[int, Expression] = node.__dict__.setdefault("_derivatives", {})
+    if axis not in known:
+        known[axis] = _derivative(node, axis)
+    return known[axis]
+
+
+def _derivative(node: Expression, axis: int) -> Expression:
     frame = node._frame
     match node:
         case Field():
@@ -451,6 +425,8 @@ def differentiate(node: Expression, axis: int) -> Expression:
                 _product(differentiate(node._left, axis), node._right),
                 _product(node._left, differentiate(node._right, axis)),
             )
+        case Apply() if getattr(node._function, "__name__", "") in _PIECEWISE_CONSTANT:
+            return Number(0.0, frame)
         case Apply():
             return _composite(node, frame.unit(axis))
         case Composite():

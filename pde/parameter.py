@@ -43,7 +43,8 @@ class Unknown:
         high = math.inf if self.high is None else self.high
         if not math.isfinite(self.initial) or not low < self.initial < high:
             raise ConfigError(
-                f"initial guess {self.initial} must be finite and strictly between the bounds {self.low} and {self.high}"
+                f"initial guess {self.initial} must be finite and strictly between the bounds "
+                f"{self.low} and {self.high}"
             )
 
     def start(self) -> Tensor:

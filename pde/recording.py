@@ -145,7 +145,7 @@ def collect(result: Any, frame: Frame, default: str = "residual") -> dict[str, E
         ConfigError: If there is none, or something else was returned.
     """
     if isinstance(result, Mapping):
-        named = {str(name): value for name, value in result.items()}
+        named = {key: value for name, part in result.items() for key, value in _components(str(name), part, frame)}
     elif isinstance(result, Vector | tuple | list):
         flat = [part for item in result for part in (item if isinstance(item, Vector | tuple | list) else (item,))]
         named = (
@@ -160,11 +160,21 @@ def collect(result: Any, frame: Frame, default: str = "residual") -> dict[str, E
     if not named:
         raise ConfigError("the residual returned nothing; return an expression, a tuple or a dict of them")
     for name, value in named.items():
-        if isinstance(value, int | float) or isinstance(value, Tensor):
+        if isinstance(value, int | float | Tensor):
             raise ConfigError(f'residual "{name}" does not depend on any field; got {value!r}')
         if not isinstance(value, Expression):
             raise ConfigError(f'residual "{name}" must be an expression of the fields; got {type(value).__name__}')
     return named
+
+
+def _components(name: str, value: Any, frame: Frame) -> list[tuple[str, Any]]:
+    """Name the components of a vector by the spatial coordinates, of any other tuple by number."""
+    if not isinstance(value, Vector | tuple | list):
+        return [(name, value)]
+    spatial = isinstance(value, Vector) and len(value) == len(frame.space)
+    return [
+        (f"{name}_{key}", part) for key, part in zip(frame.space if spatial else range(len(value)), value, strict=True)
+    ]
 
 
 def check_finite(values: Sequence[Tensor], names: Sequence[str]) -> None:

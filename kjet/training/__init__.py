@@ -1,1 +1,21 @@
-""""""
+"""Training: from a problem to a solution, with everything that happens on the way written down."""
+
+from .loop import Trainer
+from .model import Model
+from .objective import ResidualObjective, Term
+from .settings import ConstraintConfig, SamplerConfig, TrainerConfig
+from .solution import Solution, load
+from .solve import solve
+
+__all__ = [
+    "ConstraintConfig",
+    "Model",
+    "ResidualObjective",
+    "SamplerConfig",
+    "Solution",
+    "Term",
+    "Trainer",
+    "TrainerConfig",
+    "load",
+    "solve",
+]

@@ -55,11 +55,21 @@ class TrainerConfig:
     test_points: int = 10000
 
     def __post_init__(self) -> None:
-        for name in ("max_seconds", "max_steps", "tolerance", "threads", "log_seconds", "checkpoint_seconds", "test_points"):
+        for name in (
+            "max_seconds",
+            "max_steps",
+            "tolerance",
+            "threads",
+            "log_seconds",
+            "checkpoint_seconds",
+            "test_points",
+        ):
             _positive("trainer", name, getattr(self, name))
         _choice("dtype", self.dtype, DTYPES)
         if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise ConfigError(f'trainer.device is "{self.device}", but torch sees no CUDA device; use trainer.device=cpu')
+            raise ConfigError(
+                f'trainer.device is "{self.device}", but torch sees no CUDA device; use trainer.device=cpu'
+            )
 
     @property
     def torch_dtype(self) -> torch.dtype:

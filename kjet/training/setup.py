@@ -62,7 +62,9 @@ def _embedding(
     problem: Problem, constraint: ConstraintConfig, conditions: list[Condition], dtype: Any, device: Any
 ) -> tuple[PeriodicEmbedding | None, list[Condition]]:
     """Periodic coordinates in which every field repeats."""
-    periodic = [c for c in conditions if isinstance(c, Periodic) and set(c.fields or problem.fields) == set(problem.fields)]
+    periodic = [
+        c for c in conditions if isinstance(c, Periodic) and set(c.fields or problem.fields) == set(problem.fields)
+    ]
     if not periodic:
         return None, conditions
     coords, bounds = problem.domain.coords, problem.domain.bounds

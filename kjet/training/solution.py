@@ -1,0 +1,250 @@
+"""What a solve returns: the trained fields, their errors and the story of the training."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..data import Points
+from ..errors import ConfigError, RunError, unknown
+from ..operators import NETWORKS, NetworkConfig
+from ..problem import Problem
+from ..typing import Float, Tensor
+from .checkpoint import load_checkpoint, save_checkpoint
+from .model import Model
+from .objective import ResidualObjective
+
+__all__ = ["Solution", "load", "measure_errors", "reference_values"]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Solution:
+    """Trained fields of a problem.
+
+    Attributes:
+        model: Network and unknown parameters.
+        problem: What was solved; None for a solution that was loaded without it.
+        status: ``"completed"``, ``"stopped"`` or ``"failed"``.
+        reason: Why training ended.
+        history: One entry for each logged step: step, seconds, loss, error, terms, phase.
+        info: Numbers for the summary.
+        network: Configuration of the network, where it has one.
+        objective: Residuals at the last points.
+    """
+
+    model: Model
+    problem: Problem | None = None
+    status: str = "completed"
+    reason: str = ""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    info: dict[str, Any] = field(default_factory=dict)
+    network: NetworkConfig | None = None
+    objective: ResidualObjective | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the unknown functions."""
+        return self.model.fields
+
+    @property
+    def coords(self) -> tuple[str, ...]:
+        """Names of the coordinates, in the order of the columns of points."""
+        return self.model.coords
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Values found for the unknown parameters."""
+        return self.model.found()
+
+    def predict(self, points: Any) -> dict[str, Float[Tensor, " n"]]:
+        """Evaluate the fields.
+
+        Args:
+            points: Tensor or array (n, d), :class:`kjet.data.Points`, or columns by coordinate name.
+
+        Raises:
+            ConfigError: If columns are missing, unknown, not finite, or too many.
+        """
+        x = self._tensor(points)
+        with torch.no_grad():
+            values = self.model(x)
+        return {name: values[:, i] for i, name in enumerate(self.fields)}
+
+    def _tensor(self, points: Any) -> Tensor:
+        if isinstance(points, Mapping):
+            for name in points:
+                if name not in self.coords:
+                    raise ConfigError(unknown("coordinate", str(name), self.coords, "the solution"))
+            missing = [name for name in self.coords if name not in points]
+            if missing:
+                raise ConfigError(
+                    f"predict() needs the coordinates {', '.join(self.coords)}; {', '.join(missing)} missing"
+                )
+            columns = torch.broadcast_tensors(*(torch.as_tensor(points[name]).reshape(-1) for name in self.coords))
+            points = torch.stack([c.to(torch.float64) for c in columns], -1)
+        x = points.x if isinstance(points, Points) else torch.as_tensor(points)
+        like = next(self.model.parameters())
+        if x.ndim != 2 or x.shape[1] != len(self.coords):
+            raise ConfigError(f"points of shape {tuple(x.shape)}; expected (n, {len(self.coords)}) for {self.coords}")
+        if not bool(torch.isfinite(x).all()):
+            raise ConfigError(f"{int((~torch.isfinite(x)).any(1).sum())} points are not finite; remove them first")
+        return x.to(like)
+
+    def residual(self, points: Any) -> dict[str, Float[Tensor, " n"]]:
+        """Evaluate the residuals of the equation, unreduced: what is left of it at the points.
+
+        Raises:
+            RunError: If the solution was loaded without its problem.
+        """
+        if self.objective is None or self.problem is None:
+            raise RunError("this solution was loaded without its problem; kjet.load(path, problem=problem)")
+        from dataclasses import replace
+
+        term = self.objective.terms[0]
+        piece = replace(term, points=Points(self._tensor(points), self.coords))
+        with torch.no_grad():
+            values = self.objective.values(piece)
+        return dict(zip(term.recorded.names, values, strict=True))
+
+    @property
+    def errors(self) -> dict[str, dict[str, float]]:
+        """Relative errors against the reference, by field; empty without a reference."""
+        return dict(self.info.get("errors", {}))
+
+    def summary(self) -> dict[str, Any]:
+        """Collect what ``summary.json`` holds."""
+        return {"status": self.status, "reason": self.reason, **self.info}
+
+    def figures(self, resolution: int = 200) -> dict[str, Any]:
+        """Draw solution, reference and error, residual, loss, collocation points."""
+        from ..io import View, history_figure, parameters_figure, points_figure, residual_figure, solution_figure
+
+        if self.problem is None or self.objective is None:
+            raise RunError("figures need the problem; kjet.load(path, problem=problem)")
+        domain, reference = self.problem.domain, self.problem.reference
+        view = View(
+            coords=self.coords, bounds=domain.bounds, time=domain.time, fields=self.fields, inside=domain.inside,
+            predict=self.predict,
+            reference=None if reference is None else lambda x: reference_values(self.problem, x),
+            residual=self.residual,
+        )  # fmt: skip
+        drawn = {
+            "solution": solution_figure(view, resolution=resolution),
+            "residual": residual_figure(view),
+            "loss": history_figure(self.history),
+            "points": points_figure({t.name: t.points.x for t in self.objective.terms}, self.coords),
+        }
+        if self.parameters:
+            drawn["parameters"] = parameters_figure(self.history)
+        return drawn
+
+    def plot(self, resolution: int = 200) -> Any:
+        """Draw solution, reference and error as a matplotlib figure."""
+        return self.figures(resolution)["solution"]
+
+    def save(self, path: str | Path) -> Path:
+        """Write network and parameters as a folder of safetensors and JSON, complete or not at all."""
+        tensors = {name: value for name, value in self.model.state_dict().items()}
+        meta = {
+            "fields": self.fields, "coords": self.coords, "known": self.model.known, "parameters": self.parameters,
+            "network": _describe(self.network), "summary": self.summary(),
+            "dtype": str(next(self.model.parameters()).dtype).removeprefix("torch."),
+        }  # fmt: skip
+        target = Path(path)
+        return save_checkpoint(target.parent, 0, tensors, meta, name=target.name)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td>{k}</td><td>{json.dumps(v)}</td></tr>" for k, v in self.summary().items())
+        return f"<table>{rows}</table>"
+
+
+def _describe(network: NetworkConfig | None) -> dict[str, Any] | None:
+    import dataclasses
+
+    for name, kind in NETWORKS.items():
+        if type(network) is kind:
+            return {"name": name, **dataclasses.asdict(network)}  # type: ignore[call-overload]
+    return None
+
+
+def load(path: str | Path, problem: Problem | None = None, network: nn.Module | None = None) -> Solution:
+    """Load a solution that :meth:`Solution.save` wrote.
+
+    Args:
+        path: Folder that was written.
+        problem: The problem, needed for residuals and figures, for hard constraints, and for unknown parameters.
+        network: The module, if the network was not one of kjet's own.
+
+    Raises:
+        RunError: If the file is damaged, or needs the problem or the module to be rebuilt.
+    """
+    from .settings import ConstraintConfig
+    from .setup import build_model
+
+    stored = load_checkpoint(Path(path))
+    meta = stored.meta
+    if problem is None:
+        raise RunError(f"{path} holds the fields {meta['fields']}; load it with kjet.load(path, problem=problem)")
+    config: Any = network
+    if network is None:
+        if meta["network"] is None:
+            raise RunError(
+                f"{path} was trained with a network of your own; load it with kjet.load(path, network=module)"
+            )
+        options = dict(meta["network"])
+        config = NETWORKS[options.pop("name")](**options)
+    dtype = getattr(torch, meta["dtype"])
+    constraint = ConstraintConfig(**meta["summary"].get("constraint", {}))
+    model, _ = build_model(problem, config, constraint, generator=torch.Generator(), dtype=dtype, device="cpu")
+    model.load_state_dict(stored.tensors)
+    info = dict(meta["summary"])
+    return Solution(model, problem, info.pop("status"), info.pop("reason"), info=info, network=config)
+
+
+def reference_values(problem: Problem | None, x: Float[Tensor, "n d"]) -> dict[str, Float[Tensor, " n"]]:
+    """Evaluate the reference solution at points.
+
+    Raises:
+        ConfigError: If the problem has none, or it names a field that does not exist.
+    """
+    if problem is None or problem.reference is None:
+        raise ConfigError("the problem has no reference solution")
+    columns = {name: x[:, i] for i, name in enumerate(problem.domain.coords)}
+    values = problem.reference(**columns)
+    named = dict(values) if isinstance(values, Mapping) else {problem.fields[0]: values}
+    for name in named:
+        if name not in problem.fields:
+            raise ConfigError(unknown("field", name, problem.fields, "the reference"))
+    return {name: torch.as_tensor(value).to(x).expand(len(x)) for name, value in named.items()}
+
+
+def measure_errors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
+    """Relative L2 and maximum errors by field.
+
+    >>> measure_errors({"u": torch.tensor([1.0, 2.0])}, {"u": torch.tensor([1.0, 1.0])})["u"]["rel_linf"]
+    1.0
+    """
+    result = {}
+    for name, exact in expected.items():
+        difference = found[name] - exact
+        scale, peak = exact.norm().clamp(min=1e-300), exact.abs().max().clamp(min=1e-300)
+        result[name] = {"rel_l2": float(difference.norm() / scale), "rel_linf": float(difference.abs().max() / peak)}
+    return result
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    from importlib.metadata import version
+
+    names = ("kjet", "torch", "numpy", "scipy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
