@@ -7,18 +7,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ConfigError, unknown
+from ..typing import Tensor
 
 __all__ = ["call_with_names"]
 
 
-def call_with_names(function: Callable[..., Any] | float | int, values: Mapping[str, Any]) -> Any:
+def call_with_names(function: Callable[..., Any] | Tensor | float | int, values: Mapping[str, Any]) -> Any:
     """Call ``function`` with those of ``values`` that its arguments name; a number stands for itself.
 
     Arguments with a default may be missing; ``**others`` receives all that is left. A function without a signature,
     such as ``torch.sin``, is called with the only value, if there is only one.
 
     Args:
-        function: A number, or a function such as ``lambda x, t: torch.sin(x) * t``.
+        function: A number or tensor, or a function such as ``lambda x, t: torch.sin(x) * t``.
         values: Coordinates and parameters by name: tensors, jets or expressions.
 
     Raises:

@@ -83,7 +83,7 @@ def cloud(view: View, n: int, generator: torch.Generator) -> Float[Tensor, "n d"
     the distance from the centre is drawn uniformly instead, so that all depths are seen.
     """
     n = max(16, min(n, _ENTRIES // len(view.coords)))
-    low, high = view.bounds.double().cpu().unbind(1)
+    low, high = view.bounds.cpu().double().unbind(1)
     uniform = low + (high - low) * torch.rand(2 * n, len(low), generator=generator, dtype=torch.float64)
     accepted = uniform[within(view, uniform.to(view.bounds)).cpu()]
     if len(accepted) >= n // 2:
@@ -100,7 +100,7 @@ def lines(view: View, count: int, n: int, generator: torch.Generator) -> Lines:
     back, forth = -_reach(view, -direction)[:, None], _reach(view, direction)[:, None]
     share = torch.linspace(0.0, 1.0, n, dtype=torch.float64)
     depth = back + (forth - back) * share
-    points = view.bounds.double().cpu().mean(1) + depth[..., None] * direction[:, None, :]
+    points = view.bounds.cpu().double().mean(1) + depth[..., None] * direction[:, None, :]
     return Lines(points.to(view.bounds), depth * direction.norm(dim=1, keepdim=True))
 
 
@@ -112,7 +112,7 @@ def fit_lines(axes: Axes, bundle: Lines) -> None:
 
 def _directions(view: View, count: int, generator: torch.Generator, *, frozen: bool) -> Float[Tensor, "s d"]:
     """Draw random directions, as long as to reach the box at depth 1; with time held, if it is `frozen`."""
-    low, high = view.bounds.double().cpu().unbind(1)
+    low, high = view.bounds.cpu().double().unbind(1)
     half = (high - low) / 2
     direction = torch.randn(count, len(half), generator=generator, dtype=torch.float64)
     if frozen and view.moving:
@@ -122,7 +122,7 @@ def _directions(view: View, count: int, generator: torch.Generator, *, frozen: b
 
 def _reach(view: View, direction: Float[Tensor, "s d"]) -> Float[Tensor, " s"]:
     """Bisect for the border of the domain on rays from the centre; 1, the border of the box, if that is outside."""
-    centre = view.bounds.double().cpu().mean(1)
+    centre = view.bounds.cpu().double().mean(1)
     low, high = torch.zeros(len(direction), dtype=torch.float64), torch.ones(len(direction), dtype=torch.float64)
 
     def lies_inside(depth: Tensor) -> Tensor:

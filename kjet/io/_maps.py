@@ -173,11 +173,15 @@ def draw_map(axes: Axes, plane: Plane, values: Array, inside: Array, scale: Scal
 
 def draw_bar(axes: Axes, image: AxesImage, scale: Scale, label: str = "") -> None:
     """Draw the colour bar beside axes, exactly as high as they are."""
+    from matplotlib.ticker import NullFormatter
+
     inch = axes.figure.dpi / axes.bbox.width  # of the axes' width, before the layout moves it a little
     beside = axes.inset_axes((1 + 0.1 * inch, 0.0, 0.14 * inch, 1.0))
     bar = axes.figure.colorbar(image, cax=beside, extend=scale.extend, label=label)
     bar.outline.set_visible(False)  # type: ignore[operator]
-    if not scale.log:
+    if scale.log:
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())  # a decade at least, so a power of ten is on the bar
+    else:
         bar.formatter.set_powerlimits((-3, 4))  # type: ignore[attr-defined]
 
 

@@ -87,7 +87,7 @@ def _shown(coords: Sequence[str], time: str | None) -> tuple[str, str | None]:
 
 def _thinned(points: Float[Tensor, "n d"], column: int) -> Array:
     stride = -(-len(points) // _MAX_DRAWN)
-    values: Array = points[::stride, column].detach().double().cpu().numpy()
+    values: Array = points[::stride, column].detach().cpu().double().numpy()
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -87,10 +88,13 @@ def _maps(plane: Plane, time: str | None) -> Figure:
     names = list(frames[0][0])
     if not names or any(list(found) != names for found, _ in frames):
         return note_figure(_NOTHING)
-    width = 4.0 if time else 6.5
+    count = min(len(names), MAX_ROWS)
+    columns = 1 if time else min(3, count)
+    rows = math.ceil(count / columns)
+    width = 4.3 if time or columns > 1 else 6.5
     height = map_height(plane.ratio, width) if plane.true else 3.6
-    figure = new_figure(width * len(at), (height + 1.0) * len(names[:MAX_ROWS]))
-    parts = figure.subfigures(len(names[:MAX_ROWS]), 1, squeeze=False)[:, 0]
+    figure = new_figure(width * len(at) * columns, (height + 1.0) * rows)
+    parts = figure.subfigures(rows, columns, squeeze=False).ravel()[:count]
     titles = [f"{time} = {number(t)}" if time else "" for t in instants]
     for part, name in zip(parts, names, strict=False):
         layers = [found[name] for found, _ in frames]
@@ -147,4 +151,4 @@ def _draw_distribution(axes: Axes, values: Array) -> None:
 
 
 def _title(equation: str, values: Array) -> str:
-    return f"{plain(equation)}: root mean square residual {root_mean_square(values):.1e}"
+    return f"{plain(equation)}: root mean square {root_mean_square(values):.1e}"

@@ -78,7 +78,7 @@ def times(view: View, name: str, n: int) -> list[float]:
 def lattice(view: View, axes: Mapping[str, Float[Tensor, " _"]]) -> Float[Tensor, "n d"]:
     """Return the product of values of some coordinates, the first varying slowest; the others are at mid-range."""
     mesh = torch.meshgrid(*axes.values(), indexing="ij")
-    points = view.bounds.double().mean(1).expand(mesh[0].numel(), -1).clone()
+    points = view.bounds.cpu().double().mean(1).expand(mesh[0].numel(), -1).clone()
     for name, values in zip(axes, mesh, strict=True):
         points[:, view.coords.index(name)] = values.reshape(-1).to(points)
     return points.to(view.bounds)
@@ -188,5 +188,5 @@ def _arrays(found: Mapping[str, Tensor], n: int, what: str, names: Sequence[str]
                 f'{what} returned shape {tuple(values.shape)} for "{name}" at {n} points; expected ({n},), '
                 "one value for each point."
             )
-        arrays[name] = flat.double().expand(n).cpu().numpy()
+        arrays[name] = flat.cpu().double().expand(n).numpy()
     return arrays

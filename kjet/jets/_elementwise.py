@@ -9,38 +9,24 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from ..typing import Tensor
-from ._second import second_order
+from ._ode import Pair, Riccati, push
 from ._series import Coefficient, cauchy, compose, compose_with_slope, cut, linear, plus
 from .jet import Jet, rule
 
 
-def _short(x: Jet) -> bool:
-    """Tell whether the written-out second-order rule applies; a compiler fuses the plain one better."""
-    return x.order == 2 and not torch.compiler.is_compiling()
+def _written(x: Jet) -> bool:
+    """Tell whether the rule with a written-out backward pass applies; a compiler fuses the plain one better."""
+    return x.coefficients[1] is not None and not torch.compiler.is_compiling()
 
 
-def _tanh_curve(u: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    slope = 1 - y * y
-    return slope, -y * slope, slope * (2 - 3 * slope)
-
-
-def _sigmoid_curve(u: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    slope, lean = y * (1 - y), 0.5 - y
-    return slope, slope * lean, slope * (2 * lean * lean - slope)
-
-
-def _exp_curve(u: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return y, 0.5 * y, 0.5 * y
-
-
-def _sin_curve(u: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    slope = torch.cos(u)
-    return slope, -0.5 * y, -0.5 * slope
-
-
-def _cos_curve(u: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    slope = -torch.sin(u)
-    return slope, -0.5 * y, -0.5 * slope
+_TANH = Riccati(torch.tanh, linear=False, square=-1.0)
+_TAN = Riccati(torch.tan, linear=False, square=1.0)
+_SIGMOID = Riccati(torch.sigmoid, linear=True, square=-1.0)
+_EXP = Riccati(torch.exp, linear=True, square=0.0)
+_SIN = Pair(torch.sin, torch.cos, -1.0)
+_COS = Pair(torch.cos, lambda u: -torch.sin(u), -1.0)
+_SINH = Pair(torch.sinh, torch.cosh, 1.0)
+_COSH = Pair(torch.cosh, torch.sinh, 1.0)
 
 
 # --- functions that satisfy y' = g(y) x' ----------------------------------------------------------------------------
@@ -49,8 +35,8 @@ def _cos_curve(u: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 @rule(torch.tanh, F.tanh)
 def tanh(x: Jet) -> Jet:
     """``g = 1 - y^2``."""
-    if _short(x):
-        return second_order(x, torch.tanh, _tanh_curve)
+    if _written(x):
+        return push(x, _TANH)
     y = torch.tanh(x.primal)
     slope = 1 - y * y
     return compose(x, y, slope, _minus_square, lambda: -y * slope)
@@ -64,6 +50,8 @@ def _minus_square(k: int, y: list[Coefficient], g: list[Coefficient], rows: int)
 @rule(torch.tan)
 def tan(x: Jet) -> Jet:
     """``g = 1 + y^2``."""
+    if _written(x):
+        return push(x, _TAN)
     y = torch.tan(x.primal)
     slope = 1 + y * y
     return compose(x, y, slope, lambda k, ys, g, rows: cauchy(ys, ys, k, rows), lambda: y * slope)
@@ -72,8 +60,8 @@ def tan(x: Jet) -> Jet:
 @rule(torch.sigmoid, F.sigmoid, torch.special.expit)
 def sigmoid(x: Jet) -> Jet:
     """``g = y - y^2``."""
-    if _short(x):
-        return second_order(x, torch.sigmoid, _sigmoid_curve)
+    if _written(x):
+        return push(x, _SIGMOID)
     y = torch.sigmoid(x.primal)
     slope = y * (1 - y)
 
@@ -87,8 +75,8 @@ def sigmoid(x: Jet) -> Jet:
 @rule(torch.exp)
 def exp(x: Jet) -> Jet:
     """``g = y``."""
-    if _short(x):
-        return second_order(x, torch.exp, _exp_curve)
+    if _written(x):
+        return push(x, _EXP)
     y = torch.exp(x.primal)
     return compose(x, y, y, lambda k, ys, g, rows: cut(ys[k], rows), lambda: 0.5 * y)
 
@@ -111,28 +99,32 @@ def _pair(x: Jet, value: Tensor, slope: Tensor, sign: float) -> Jet:
 @rule(torch.sin)
 def sin(x: Jet) -> Jet:
     """Sine and cosine run together."""
-    if _short(x):
-        return second_order(x, torch.sin, _sin_curve)
+    if _written(x):
+        return push(x, _SIN)
     return _pair(x, torch.sin(x.primal), torch.cos(x.primal), -1.0)
 
 
 @rule(torch.cos)
 def cos(x: Jet) -> Jet:
     """Cosine, with minus sine as its slope."""
-    if _short(x):
-        return second_order(x, torch.cos, _cos_curve)
+    if _written(x):
+        return push(x, _COS)
     return _pair(x, torch.cos(x.primal), -torch.sin(x.primal), -1.0)
 
 
 @rule(torch.sinh)
 def sinh(x: Jet) -> Jet:
     """Hyperbolic sine."""
+    if _written(x):
+        return push(x, _SINH)
     return _pair(x, torch.sinh(x.primal), torch.cosh(x.primal), 1.0)
 
 
 @rule(torch.cosh)
 def cosh(x: Jet) -> Jet:
     """Hyperbolic cosine."""
+    if _written(x):
+        return push(x, _COSH)
     return _pair(x, torch.cosh(x.primal), torch.sinh(x.primal), 1.0)
 
 

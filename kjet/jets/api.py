@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ def jet(
     _check_points(x)
     if order < 0:
         raise ConfigError(f"order must be at least 0; got {order}")
-    if directions.shape[-1] != x.shape[-1] or directions.ndim not in (2, 3):
+    if directions.ndim not in (2, 3) or directions.shape[1:] not in (x.shape[1:], x.shape):
         raise ConfigError(f"directions of shape {tuple(directions.shape)} do not fit points of shape {tuple(x.shape)}")
     count = directions.shape[0]
     if order == 0:
@@ -100,6 +100,9 @@ def contract(f: Function, x: Float[Tensor, "n d"], operator: LinearOperator) -> 
     Terms with constant coefficients are summed inside the Taylor pass, top orders before they are propagated;
     those with one coefficient for each point are summed after it.
 
+    Planning is plain Python, done on each call. In a loop, and under ``torch.compile(fullgraph=True)``, build a
+    :class:`Plan` once and call that.
+
     >>> import torch
     >>> contract(lambda x: x**3, torch.tensor([[2.0]]), Laplacian()).item()
     12.0
@@ -108,6 +111,7 @@ def contract(f: Function, x: Float[Tensor, "n d"], operator: LinearOperator) -> 
     terms = operator.terms(x.shape[-1])
     fixed = quantity({index: c for index, c in terms.items() if not isinstance(c, Tensor)})
     varying = {index: c for index, c in terms.items() if isinstance(c, Tensor)}
+    _check_coefficients(varying, len(x))
     names = ([fixed] if fixed else []) + [quantity({index: 1.0}) for index in varying]
     values = Plan.build(names, x.shape[-1])(f, x)
     parts = [values[fixed]] if fixed else []
@@ -131,7 +135,7 @@ def laplacian(f: Function, x: Float[Tensor, "n d"], weight: Float[Tensor, "d d"]
     """
     if weight is None:
         return contract(f, x, Laplacian())
-    Laplacian(weight).terms(x.shape[-1])
+    Laplacian(weight).check(x.shape[-1])
     symmetric = (0.5 * (weight + weight.T)).to(torch.float64)
     values, vectors = torch.linalg.eigh(symmetric)
     used = values.abs() > 1e-14 * values.abs().max().clamp(min=1e-300)
@@ -168,6 +172,14 @@ class Exact:
     ) -> Float[Tensor, "n m"]:
         """Apply the operator; the generator is not used."""
         return contract(f, x, operator)
+
+
+def _check_coefficients(varying: Mapping[MultiIndex, Tensor], n: int) -> None:
+    for index, c in varying.items():
+        if c.numel() not in (1, n):
+            raise ConfigError(
+                f"coefficient of {index} has shape {tuple(c.shape)}; expected one value for each of {n} points"
+            )
 
 
 def _check_points(x: Tensor) -> None:

@@ -84,15 +84,20 @@ def _solve_dense(
     indices = [alpha for alpha in itertools.product(range(order + 1), repeat=count) if sum(alpha) == order]
     given = dict(terms)
     target = [given.get(alpha, Fraction(0)) * symbol_power(alpha) for alpha in indices]
-    attempts = [_polarisation(terms), *_candidate_sets(count, order, known)]
-    solutions: list[list[tuple[Direction, Fraction]]] = []
-    for candidates in attempts:
+
+    def attempt(candidates: Sequence[Direction]) -> list[tuple[Direction, Fraction]] | None:
         columns = [
             [Fraction(math.prod(e**a for e, a in zip(v, alpha, strict=True))) for alpha in indices] for v in candidates
         ]
         weights = _particular_solution(columns, target)
-        if weights is not None:
-            solutions.append([(v, w) for v, w in zip(candidates, weights, strict=True) if w])
+        return None if weights is None else [(v, w) for v, w in zip(candidates, weights, strict=True) if w]
+
+    reusing, plain, spanning = _candidate_sets(count, order, known)
+    found = [attempt(_polarisation(terms)), attempt(reusing), attempt(plain)]
+    if found[1] is None:
+        # Where the smaller set does, the larger one gives the same answer, since earlier directions come first.
+        found.append(attempt(spanning))
+    solutions = [solution for solution in found if solution is not None]
     best = min(solutions, key=lambda s: (sum(v not in known for v, _ in s), len(s)))
     return tuple(best)
 
@@ -115,13 +120,13 @@ def _primitive(v: Iterable[int]) -> Direction:
     return tuple(sign * e // common for e in entries)
 
 
-def _candidate_sets(count: int, order: int, known: tuple[Direction, ...]) -> Iterable[list[Direction]]:
+def _candidate_sets(count: int, order: int, known: tuple[Direction, ...]) -> tuple[list[Direction], ...]:
+    """Sets to choose from: known ones first, then axes and signs; without the known ones; all that may be needed."""
     axes = [axis_index(i, 1, count) for i in range(count)]
     signs = [v for v in itertools.product((1, 0, -1), repeat=count) if any(v) and v == _primitive(v)]
     family = [_primitive(j) for j in itertools.product(range(order + 1), repeat=count) if sum(j) == order]
-    yield list(dict.fromkeys([*known, *axes, *signs]))
-    yield list(dict.fromkeys([*signs, *axes]))
-    yield list(dict.fromkeys([*known, *axes, *signs, *family]))
+    sets = [*known, *axes, *signs], [*signs, *axes], [*known, *axes, *signs, *family]
+    return tuple(list(dict.fromkeys(directions)) for directions in sets)
 
 
 def _particular_solution(columns: list[list[Fraction]], target: list[Fraction]) -> list[Fraction] | None:

@@ -33,7 +33,7 @@ class Layout:
     """
 
     kept: tuple[int, ...]
-    weights: tuple[Float[Tensor, "g s"] | None, ...]
+    weights: tuple[Float[Tensor, "_ _"] | None, ...]
 
     def __post_init__(self) -> None:
         if len(self.kept) != len(self.weights):
@@ -65,8 +65,13 @@ class Layout:
         weights = self.weights[k - 1]
         return self.kept[k - 1] + (0 if weights is None else weights.shape[0])
 
-    def reduce(self, k: int, terms: Float[Tensor, "s ..."]) -> Float[Tensor, "rows ..."]:
-        """Sum the terms of the directions that end at order ``k`` into their slots; pass the kept ones through."""
+    def reduce(self, k: int, terms: Tensor) -> Tensor:
+        """Sum the terms of the directions that end at order ``k`` into their slots; pass the kept ones through.
+
+        Args:
+            k: Order.
+            terms: One row for each direction active at order ``k`` (s, ...), real or complex.
+        """
         weights = self.weights[k - 1]
         if weights is None:
             return terms

@@ -28,6 +28,16 @@ def check_index(index: MultiIndex, d: int) -> MultiIndex:
     return entries
 
 
+def check_axes(axes: tuple[int, ...] | None, d: int) -> None:
+    """Check that axes are different columns of ``d`` coordinates.
+
+    Raises:
+        ConfigError: If they are not.
+    """
+    if axes is not None and (not axes or len(set(axes)) < len(axes) or not all(0 <= axis < d for axis in axes)):
+        raise ConfigError(f"axes {tuple(axes)} must be different columns of x, from 0 to {d - 1}")
+
+
 def axis_index(axis: int, order: int, d: int) -> MultiIndex:
     """Multi-index of ``d^order / dx_axis^order``."""
     return tuple(order if i == axis else 0 for i in range(d))
@@ -80,16 +90,26 @@ class Laplacian:
     weight: Tensor | None = None
     axes: tuple[int, ...] | None = None
 
+    def check(self, d: int) -> None:
+        """Compare the weight and the axes with the number of coordinates.
+
+        Raises:
+            ConfigError: If they do not fit.
+        """
+        if self.weight is not None and self.weight.shape != (d, d):
+            raise ConfigError(f"weight of the Laplacian is {tuple(self.weight.shape)}; expected ({d}, {d})")
+        check_axes(self.axes, d)
+
     def terms(self, d: int) -> dict[MultiIndex, float | Tensor]:
         """Coefficients by multi-index."""
+        self.check(d)
         if self.weight is None:
             return {axis_index(i, 2, d): 1.0 for i in (range(d) if self.axes is None else self.axes)}
-        if self.weight.shape != (d, d):
-            raise ConfigError(f"weight of the Laplacian is {tuple(self.weight.shape)}; expected ({d}, {d})")
         result: dict[MultiIndex, float | Tensor] = {}
+        rows = self.weight.tolist()
         for i in range(d):
             for j in range(i, d):
-                value = float(self.weight[i, j]) if i == j else float(self.weight[i, j] + self.weight[j, i])
+                value = rows[i][j] if i == j else rows[i][j] + rows[j][i]
                 if value:
                     result[tuple((k == i) + (k == j) for k in range(d))] = value
         return result or {axis_index(0, 2, d): 0.0}
@@ -103,6 +123,7 @@ class Biharmonic:
 
     def terms(self, d: int) -> dict[MultiIndex, float | Tensor]:
         """Coefficients by multi-index."""
+        check_axes(self.axes, d)
         axes = range(d) if self.axes is None else self.axes
         result: dict[MultiIndex, float | Tensor] = {}
         for i in axes:

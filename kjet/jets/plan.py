@@ -100,11 +100,16 @@ class Plan:
         """Evaluate every derivative of ``function`` at the points in one pass."""
         if self.layout.order == 0:
             value = function(x)
-            return dict.fromkeys(self.quantities, value)
+            return {name: self._value(name, value) for name in self.quantities}
         y = function(self.seed(x))
         if not isinstance(y, Jet):
             y = Jet([y, *(None,) * self.layout.order], self.layout)
         return self.read(y)
+
+    def _value(self, name: Quantity, value: Tensor) -> Tensor:
+        """Quantity of order 0: a multiple of the value, or nothing where every coefficient is zero."""
+        factor = dict(name).get((0,) * self.d, 0.0)
+        return value if factor == 1 else factor * value
 
 
 def seed(x: Tensor, directions: Tensor, layout: Layout) -> Jet:
