@@ -5,6 +5,7 @@ A condition says where it holds and which expression vanishes there. It knows ne
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 
 from ..data import Domain, Points
 from ..errors import ConfigError, unknown
-from ..pde import Data, Expression, Field, Frame, Parameters, Recorded, record
+from ..pde import Data, Expression, Field, Frame, Parameters, Recorded, Vector, record
 from ..pde.coordinates import call_with_names
 from ..typing import Float, Tensor
 
@@ -67,8 +68,16 @@ class Condition:
                 )
             if not domain.part_measure(self.part) > 0:
                 raise ConfigError(
-                    f'condition "{self.name}" is on part "{self.part}", which has measure zero; drop it or choose another part'
+                    f'condition "{self.name}" is on part "{self.part}", which has measure zero; drop it or '
+                    "choose another part"
                 )
+
+    def check_normals(self) -> None:
+        """Refuse the interior for a condition that reads normals."""
+        if self.part == "interior":
+            raise ConfigError(
+                f'condition "{self.name}" needs an outward normal, and the interior has none; name a boundary part'
+            )
 
     def sample(self, domain: Domain, n: int, draw: Draw) -> Points:
         """Draw the points where the condition is imposed."""
@@ -134,12 +143,9 @@ class On(Condition):
 
     def expressions(self, frame: Frame) -> Recorded:
         """Record the residual."""
-        import inspect
-
-        extra = {}
+        extra: dict[str, Any] = {}
         if "normal" in inspect.signature(self.residual).parameters:
-            from ..pde import Vector
-
+            self.check_normals()
             extra["normal"] = Vector(Data(f"n_{name}", frame) for name in frame.space)
         return record(self.residual, frame, extra)
 
@@ -178,10 +184,20 @@ class Initial(Condition):
         """Record ``u - u0`` and ``u_t - v0``."""
         names, found = _names(frame), {}
         for key, g in self.values.items():
-            field, _, derivative = key.partition("_") if key not in frame.fields else (key, "", "")
+            field, derivative = _split(key, frame)
             u = _field(frame, field, self.name)
             found[key] = (getattr(u, derivative) if derivative else u) - call_with_names(g, names)
         return _recorded(found, frame, self.name)
+
+
+def _split(key: str, frame: Frame) -> tuple[str, str]:
+    """Split ``u_t`` into field and derivative; names of fields may contain underscores."""
+    starts = [name for name in frame.fields if key == name or key.startswith(f"{name}_")]
+    if not starts:
+        field, _, derivative = key.rpartition("_")
+        return (field, derivative) if field else (key, "")
+    field = max(starts, key=len)
+    return field, key[len(field) + 1 :]
 
 
 class Neumann(Condition):
@@ -194,6 +210,7 @@ class Neumann(Condition):
 
     def expressions(self, frame: Frame) -> Recorded:
         """Record ``n . grad u - g``."""
+        self.check_normals()
         names = _names(frame)
         found = {
             k: _normal_derivative(_field(frame, k, self.name), frame) - call_with_names(g, names)
@@ -206,6 +223,8 @@ class Robin(Condition):
     """``a u + b n . grad u = g`` on a part: ``Robin("wall", u=(a, b, g))``, each a number or a function."""
 
     def __init__(self, part: str = "boundary", name: str | None = None, **values: tuple[Value, Value, Value]) -> None:
+        if not values:
+            raise ConfigError(f'Robin("{part}") needs coefficients by field, such as u=(1.0, 1.0, 0.0)')
         for key, value in values.items():
             if not isinstance(value, tuple) or len(value) != 3:
                 raise ConfigError(f"Robin({key}=...) takes (a, b, g) for a u + b du/dn = g; got {value!r}")
@@ -213,6 +232,7 @@ class Robin(Condition):
 
     def expressions(self, frame: Frame) -> Recorded:
         """Record ``a u + b n . grad u - g``."""
+        self.check_normals()
         names, found = _names(frame), {}
         for key, coefficients in self.values.items():
             a, b, g = (call_with_names(c, names) for c in coefficients)
@@ -228,9 +248,16 @@ class Periodic(Condition):
         coord: Coordinate in which the solution repeats.
         order: Highest derivative that is matched: one less than the order of the equation in this coordinate.
         fields: Fields that repeat; all by default.
+
+    Raises:
+        ConfigError: If the order is negative.
     """
 
     def __init__(self, coord: str, order: int = 1, fields: Sequence[str] | None = None) -> None:
+        if order < 0:
+            raise ConfigError(
+                f'Periodic("{coord}", order={order}): order must be at least 0, which matches values only'
+            )
         self.coord, self.order, self.fields = coord, order, fields
         self.part, self.name = "boundary", f"periodic_{coord}"
 
@@ -289,13 +316,18 @@ class Observations(Condition):
 
     def __init__(self, x: Any, coords: Sequence[str] | None = None, name: str = "observations", **values: Any) -> None:
         if isinstance(x, Mapping):
-            coords = tuple(x)
-            x = torch.stack([torch.as_tensor(column) for column in x.values()], -1)
+            coords, x = tuple(x), _stacked(x)
         if coords is None:
             raise ConfigError("Observations need the names of the columns of x: coords=('x', 't')")
-        self.points = Points(torch.as_tensor(x), tuple(coords))
-        self.values = {k: torch.as_tensor(v).reshape(-1) for k, v in values.items()}
+        if not values:
+            raise ConfigError("Observations need measured values by field, such as u=[0.1, 0.2]")
+        # lists of numbers would become float32 and lose digits
+        self.points = Points(torch.as_tensor(x, dtype=torch.float64), tuple(coords))
+        self.values = {k: torch.as_tensor(v, dtype=torch.float64).reshape(-1) for k, v in values.items()}
         self.name, self.part = name, "interior"
+        bad = int((~torch.isfinite(self.points.x)).any(-1).sum())
+        if bad:
+            raise ConfigError(f"{bad} of {len(self.points)} observed points are not finite; leave them out")
         for key, column in self.values.items():
             if len(column) != len(self.points):
                 raise ConfigError(
@@ -308,11 +340,14 @@ class Observations(Condition):
 
     def check(self, domain: Domain) -> None:
         """Refuse points whose coordinates are not the domain's."""
-        for name in domain.coords:
-            if name not in self.points.coords:
+        for name in self.points.coords:
+            if name not in domain.coords:
                 raise ConfigError(
-                    f'condition "{self.name}": ' + unknown("coordinate", name, self.points.coords, "the observations")
+                    f'condition "{self.name}": ' + unknown("coordinate", name, domain.coords, "the domain")
                 )
+        missing = [name for name in domain.coords if name not in self.points.coords]
+        if missing:
+            raise ConfigError(f'condition "{self.name}": the observed points have no column {", ".join(missing)}')
 
     def expressions(self, frame: Frame) -> Recorded:
         """Record ``u - observed``."""
@@ -327,6 +362,15 @@ class Observations(Condition):
     def data(self, points: Points) -> dict[str, Tensor]:
         """Return the measured columns."""
         return {f"observed_{k}": v.to(points.x) for k, v in self.values.items()}
+
+
+def _stacked(columns: Mapping[str, Any]) -> Float[Tensor, "n d"]:
+    tensors = {name: torch.as_tensor(column, dtype=torch.float64).reshape(-1) for name, column in columns.items()}
+    counts = {name: len(column) for name, column in tensors.items()}
+    if len(set(counts.values())) != 1:
+        given = ", ".join(f"{count} for {name}" for name, count in counts.items()) or "no columns"
+        raise ConfigError(f"the columns of observed points must be equally long; got {given}")
+    return torch.stack(list(tensors.values()), -1)
 
 
 class Integral(Condition):

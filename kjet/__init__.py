@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from kjet.pde import Equation
     from kjet.problem import Problem
     from kjet.registry import register
-    from kjet.training import Solution, load, solve
+    from kjet.training import Solution, load
+    from kjet.training.solve import solve
 
 
 def __getattr__(name: str) -> Any:

@@ -32,6 +32,7 @@ class Problem:
         points: Suggested number of collocation points in the interior.
         boundary_points: Suggested number of points for each condition.
         constraint: Suggested way to impose the conditions: ``"soft"`` or ``"hard"``.
+        condition_weight: Suggested weight of each soft condition against the equation.
         seconds: Suggested time of training on two CPU cores.
 
     Raises:
@@ -48,6 +49,7 @@ class Problem:
     points: int = 2000
     boundary_points: int = 200
     constraint: str = "soft"
+    condition_weight: float = 1.0
     seconds: float = 120.0
 
     def __post_init__(self) -> None:

@@ -143,11 +143,12 @@ class Auto:
 def _trial(auto: Auto, done: Step) -> Step:
     """Count the trial's steps; hand over to the second method, then to the better one."""
     state = done.state
-    state["trial_count"] = int(state.get("trial_count", 0)) + 1
+    count = int(state.get("trial_count", 0)) + 1
+    state["trial_count"] = count
     work = float(state["work"])
     stuck = done.status is not Status.OK
     if state["method"] == "gauss_newton":
-        if state["trial_count"] < auto.trial_steps and not stuck:
+        if count < auto.trial_steps and not stuck:
             return done
         own, inner = _split(state)
         own |= {"trial_work": work, "kept_loss": done.loss, "kept_theta": done.theta.clone()}

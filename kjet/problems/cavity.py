@@ -32,7 +32,7 @@ class CavityProblem:
 
     def build(self) -> Problem:
         """Make the problem."""
-        still = {"u": 0.0, "v": 0.0}
+        still: dict[str, Any] = {"u": 0.0, "v": 0.0}
         return Problem(
             name="cavity",
             equation=NavierStokes2D(reynolds=self.reynolds),

@@ -42,6 +42,7 @@ class HelmholtzProblem:
             network={"width": 32, "depth": 3},
             points=900,
             boundary_points=200,
+            condition_weight=30.0,
             seconds=120.0,
         )
 

@@ -42,6 +42,7 @@ class KdVProblem:
             network={"width": 24, "depth": 3},
             points=4000,
             boundary_points=200,
+            constraint="hard",
             seconds=180.0,
         )
 

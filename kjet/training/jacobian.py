@@ -14,6 +14,8 @@ from .model import Model
 
 __all__ = ["Taps"]
 
+_ROWS = 64  # residuals that are differentiated at once under vmap; bounds the memory
+
 
 class Taps:
     """Records what flows through the linear layers of a model while residuals are evaluated.
@@ -22,13 +24,14 @@ class Taps:
     residuals with respect to a layer's output holds, row by row, the gradient of each residual, and with the layer's
     input its outer product is that residual's gradient with respect to the weight. Jets pass through a layer as several
     channels, whose products add up. Unknown parameters get one copy for each point. A trainable parameter outside
-    linear layers has no such structure; then each residual is differentiated by itself, under vmap.
+    linear layers has no such structure: for these, each residual is differentiated by itself, under vmap.
 
     Args:
         model: Network and unknowns.
         n: Number of points of the batch.
 
-    Cost: one backward pass and ``O(n p)`` products for each channel.
+    Cost: one backward pass and ``O(n p)`` products for each channel; n backward passes with parameters outside linear
+    layers.
     """
 
     def __init__(self, model: Model, n: int) -> None:
@@ -37,11 +40,7 @@ class Taps:
         self._calls: dict[nn.Linear, list[tuple[Tensor, Tensor]]] = {}
         self._layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
         owned = {id(p) for layer in self._layers for p in layer.parameters()} | {id(p) for p in model.free.values()}
-        stray = [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in owned]
-        if stray:
-            raise NotImplementedError(
-                f"parameters {', '.join(stray)} lie outside linear layers; the Jacobian needs them inside nn.Linear"
-            )
+        self._stray = [p for p in model.trainable() if id(p) not in owned]
 
     def __enter__(self) -> Taps:
         self._hooks = [layer.register_forward_hook(self._record) for layer in self._layers]
@@ -57,11 +56,12 @@ class Taps:
         (x,) = args
         calls = self._calls.setdefault(layer, [])  # type: ignore[arg-type]
         if not isinstance(output, Jet):
-            calls.append((x, output))
+            if output.requires_grad:
+                calls.append((x, output))
             return output
         rows: list[Tensor | None] = []
         for a, y in zip(x.coefficients, output.coefficients, strict=True):
-            if y is None or a is None:
+            if y is None or a is None or not y.requires_grad:  # a frozen layer
                 rows.append(y)
                 continue
             full = y.expand(*y.shape[:-2], self.n, y.shape[-1]) if y.shape[-2] != self.n else y
@@ -73,18 +73,20 @@ class Taps:
         self, value: Float[Tensor, " n"], out: Float[Tensor, "n p"] | None = None, last: bool = True
     ) -> Float[Tensor, "n p"]:
         """Differentiate each entry of ``value`` with respect to each parameter."""
+        found = self._one_by_one(value)
         outputs = [y for calls in self._calls.values() for _, y in calls]
         sources = [*outputs, *self.free.values()]
         gradients = torch.autograd.grad(value.sum(), sources, retain_graph=not last, allow_unused=True)
         slopes = iter(gradients[: len(outputs)])
-        found: dict[int, Tensor | None] = {}
         for layer, calls in self._calls.items():
             weight, bias = _layer_jacobian([(a, next(slopes)) for a, _ in calls], self.n)
-            found[id(layer.weight)] = weight
-            if layer.bias is not None:
-                found[id(layer.bias)] = bias
+            for parameter, block in ((layer.weight, weight), (layer.bias, bias)):
+                if block is not None:
+                    # layers may share a parameter
+                    found[id(parameter)] = block + found[id(parameter)] if id(parameter) in found else block
         for parameter, slope in zip(self.model.free.values(), gradients[len(outputs) :], strict=True):
-            found[id(parameter)] = slope
+            if slope is not None:
+                found[id(parameter)] = slope
         jacobian = value.new_empty(self.n, sum(p.numel() for p in self.model.trainable())) if out is None else out
         start = 0
         for parameter in self.model.trainable():
@@ -93,6 +95,16 @@ class Taps:
             part.zero_() if block is None else part.copy_(block.reshape(self.n, -1))
             start += parameter.numel()
         return jacobian
+
+    def _one_by_one(self, value: Float[Tensor, " n"]) -> dict[int, Tensor]:
+        """Gradients of each entry with respect to the parameters outside linear layers, some rows at a time."""
+        if not self._stray:
+            return {}
+        rows = []
+        for part in torch.eye(self.n, dtype=value.dtype, device=value.device).split(_ROWS):
+            options: dict[str, Any] = {"retain_graph": True, "is_grads_batched": True, "materialize_grads": True}
+            rows.append(torch.autograd.grad(value, self._stray, part, **options))
+        return {id(p): torch.cat(blocks) for p, *blocks in zip(self._stray, *rows, strict=True)}
 
 
 def _layer_jacobian(calls: list[tuple[Tensor, Tensor | None]], n: int) -> tuple[Tensor | None, Tensor | None]:

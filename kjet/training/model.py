@@ -25,7 +25,7 @@ class Model(nn.Module):
         coords: Names of its inputs.
 
     Raises:
-        ConfigError: If the network's outputs differ from the fields in number.
+        ConfigError: If the network has no parameters, or does not map the coordinates to the fields.
     """
 
     def __init__(
@@ -37,16 +37,28 @@ class Model(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.fields, self.coords = network, fields, coords
-        like = next(iter(network.parameters()))
+        like = next(network.parameters(), None)
+        if like is None:
+            raise ConfigError(f"the network {type(network).__name__} has no parameters; there is nothing to train")
         self.unknowns: dict[str, Unknown] = {k: v for k, v in parameters.items() if isinstance(v, Unknown)}
         self.known: dict[str, float] = {k: float(v) for k, v in parameters.items() if not isinstance(v, Unknown)}
         self.free = nn.ParameterDict({k: nn.Parameter(v.start().to(like)) for k, v in self.unknowns.items()})
-        with torch.no_grad():
-            output = network(torch.zeros(2, len(coords), dtype=like.dtype, device=like.device))
-        if output.shape != (2, len(fields)):
+        self._check(torch.zeros(2, len(coords), dtype=like.dtype, device=like.device))
+
+    def _check(self, points: Float[Tensor, "n d"]) -> None:
+        names, m = ", ".join(self.fields), len(self.fields)
+        try:
+            with torch.no_grad():
+                output = self.network(points)
+        except RuntimeError as error:
             raise ConfigError(
-                f"the network maps {len(coords)} coordinates to an output of shape {tuple(output.shape[1:])}; the equation "
-                f"has {len(fields)} fields ({', '.join(fields)}), so build it with out_features={len(fields)}"
+                f"the network does not take points of shape {tuple(points.shape)}, one column for each of the "
+                f"coordinates {', '.join(self.coords)}: {error}"
+            ) from error
+        if output.shape != (len(points), m):
+            raise ConfigError(
+                f"the network maps points of shape {tuple(points.shape)} to {tuple(output.shape)}; the equation has "
+                f"{m} fields ({names}), so build it with out_features={m}"
             )
 
     def forward(self, x: Any) -> Any:

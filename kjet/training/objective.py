@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
 from ..constraints import Condition
 from ..data import Points
+from ..errors import DivergenceError
 from ..pde import Recorded, Values
 from ..typing import Float, Tensor
 from .jacobian import Taps
@@ -132,26 +132,32 @@ class ResidualObjective:
                 values = self.values(term, taps.free)
             for i, value in enumerate(values):
                 target = jacobian[start : start + count]
-                plain = term.condition is None or count == len(term.points)
-                block = taps.jacobian(value, target if plain else None, last=i == len(values) - 1)
-                if not plain or block is not target:
-                    target.copy_(term.collapse(block))
+                room = target if count == len(term.points) else None
+                block = term.collapse(taps.jacobian(value, room, last=i == len(values) - 1))
+                if block is not target:
+                    target.copy_(block)
                 target.mul_(term.scale)
                 rows.append(term.scale * (term.collapse(value.detach()) - term.offset))
                 start += count
         return torch.cat(rows), jacobian
 
     def scores(self, points: Points, limit: int = 20000) -> Float[Tensor, " n"]:
-        """Size of the equation's residual at other points: what adaptive sampling draws by."""
+        """Size of the equation's residual at other points: what adaptive sampling draws by.
+
+        Raises:
+            DivergenceError: If the residual is not finite somewhere.
+        """
         term = self.terms[0]
         parts = []
         with torch.no_grad():
             for start in range(0, len(points), limit):
                 piece = replace(term, points=points[slice(start, start + limit)])
                 parts.append(torch.stack(self.values(piece)).square().sum(0).sqrt())
-        return torch.cat(parts)
-
-
-def describe(parts: Mapping[str, Any]) -> str:
-    """Word the shares of the loss, largest first."""
-    return ", ".join(f"{name} {value:.2e}" for name, value in sorted(parts.items(), key=lambda item: -item[1]))
+        found = torch.cat(parts)
+        bad = int((~torch.isfinite(found)).sum())
+        if bad:
+            raise DivergenceError(
+                f"the equation's residual is not finite at {bad} of {len(found)} new points; look for a division by "
+                "zero or a logarithm in the equation, and resume from the last checkpoint with a smaller step"
+            )
+        return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -17,8 +18,15 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def _positive(owner: str, name: str, value: Any) -> None:
-    if value is not None and not (math.isfinite(value) and value > 0):
-        raise ConfigError(f"{owner}.{name} must be positive; got {value}")
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if value is not None and not (number and math.isfinite(value) and value > 0):
+        raise ConfigError(f"{owner}.{name} must be a positive number; got {value!r}")
+
+
+def _count(owner: str, name: str, value: Any) -> None:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if value is not None and not (whole and value > 0):
+        raise ConfigError(f"{owner}.{name} must be a positive whole number; got {value!r}")
 
 
 def _choice(what: str, value: str, options: Any) -> None:
@@ -36,11 +44,17 @@ class TrainerConfig:
         tolerance: Loss at which to stop; None for no limit.
         dtype: ``"float64"`` or ``"float32"``; curvature methods want float64.
         device: Torch device, such as ``"cpu"`` or ``"cuda:0"``.
-        compile: Whether to compile the Taylor pass with torch.compile.
         threads: CPU threads for torch; None leaves the setting as it is. Applied by ``train.py`` alone.
         log_seconds: Time between two logged steps.
         checkpoint_seconds: Time between two checkpoints.
         test_points: Points at which the error against the reference is measured.
+
+    Raises:
+        ConfigError: If a value is out of range or the device is not there.
+
+    >>> TrainerConfig(max_steps=0)
+    Traceback (most recent call last):
+    kjet.errors.ConfigError: trainer.max_steps must be a positive whole number; got 0
     """
 
     max_seconds: float | None = None
@@ -48,27 +62,28 @@ class TrainerConfig:
     tolerance: float | None = None
     dtype: str = "float64"
     device: str = "cpu"
-    compile: bool = False
     threads: int | None = None
     log_seconds: float = 2.0
     checkpoint_seconds: float = 60.0
     test_points: int = 10000
 
     def __post_init__(self) -> None:
-        for name in (
-            "max_seconds",
-            "max_steps",
-            "tolerance",
-            "threads",
-            "log_seconds",
-            "checkpoint_seconds",
-            "test_points",
-        ):
+        for name in ("max_seconds", "tolerance", "log_seconds", "checkpoint_seconds"):
             _positive("trainer", name, getattr(self, name))
+        for name in ("max_steps", "threads", "test_points"):
+            _count("trainer", name, getattr(self, name))
         _choice("dtype", self.dtype, DTYPES)
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
+        self._check_device()
+
+    def _check_device(self) -> None:
+        try:
+            device = torch.device(self.device)
+        except RuntimeError as error:
+            raise ConfigError(f'trainer.device is "{self.device}"; use cpu, cuda or cuda:0') from error
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
             raise ConfigError(
-                f'trainer.device is "{self.device}", but torch sees no CUDA device; use trainer.device=cpu'
+                f'trainer.device is "{self.device}", but torch sees {torch.cuda.device_count()} CUDA devices; use '
+                "trainer.device=cpu or a device that is there"
             )
 
     @property
@@ -91,6 +106,9 @@ class SamplerConfig:
         candidates: Pool points for each point kept, for ``"rad"``.
         power: Exponent of the residual, for ``"rad"``.
         offset: Share of uniform sampling, for ``"rad"``.
+
+    Raises:
+        ConfigError: If a name is unknown or a value out of range.
     """
 
     name: str = "sobol"
@@ -103,8 +121,8 @@ class SamplerConfig:
     offset: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("points", "boundary_points", "every"):
-            _positive("sampler", name, getattr(self, name))
+        for name in ("points", "boundary_points", "every", "candidates"):
+            _count("sampler", name, getattr(self, name))
         _choice("sampler", self.name, SAMPLERS)
         _choice("adaptive sampling", self.adaptive, ("rad", "uniform", "none"))
         self.rad()
@@ -121,12 +139,19 @@ class ConstraintConfig:
     Attributes:
         name: ``"soft"``: as residuals. ``"hard"``: Dirichlet and initial values by an ansatz that has them exactly.
             ``"auto"``: what the problem suggests. Periodic conditions are exact in all cases but ``"soft"``.
+        weight: Weight of the mean square of each soft condition against that of the equation; None takes the
+            problem's suggestion. An error at the boundary or at the first time spreads inside unweakened, one in the
+            equation is divided by the operator, so conditions may well weigh more.
         harmonics: Sines and cosines for each periodic coordinate.
+
+    Raises:
+        ConfigError: If the name is unknown or `harmonics` no positive whole number.
     """
 
     name: str = "auto"
+    weight: float | None = None
     harmonics: int = 1
 
     def __post_init__(self) -> None:
         _choice("constraint", self.name, ("auto", "soft", "hard"))
-        _positive("constraint", "harmonics", self.harmonics)
+        _count("constraint", "harmonics", self.harmonics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,9 @@ from torch import nn
 
 from ..constraints import Condition, Dirichlet, DirichletAnsatz, Draw, Initial, Periodic, PeriodicEmbedding
 from ..errors import ConfigError
+from ..jets import jet
 from ..operators import NetworkConfig
+from ..pde import call_with_names
 from ..problem import Problem
 from .model import Model
 from .objective import ResidualObjective, Term
@@ -20,6 +23,7 @@ from .settings import ConstraintConfig, SamplerConfig
 __all__ = ["build_model", "build_objective"]
 
 _logger = logging.getLogger(__name__)
+_PAIRS = 32  # pairs of points at which values are compared
 
 
 def build_model(
@@ -53,7 +57,8 @@ def build_model(
     if embedding is not None:
         core = nn.Sequential(embedding, core)
     if how == "hard":
-        core, soft = _hard(problem, core, soft)
+        repeated = [] if embedding is None else [c for c in problem.conditions if c not in soft]
+        core, soft = _hard(problem, core, soft, repeated)
     model = Model(core, problem.all_parameters, problem.fields, problem.domain.coords).to(dtype=dtype, device=device)
     return model, soft
 
@@ -76,13 +81,15 @@ def _embedding(
     return embedding, [c for c in conditions if c not in periodic]
 
 
-def _hard(problem: Problem, core: nn.Module, conditions: list[Condition]) -> tuple[nn.Module, list[Condition]]:
+def _hard(
+    problem: Problem, core: nn.Module, conditions: list[Condition], repeated: list[Condition]
+) -> tuple[nn.Module, list[Condition]]:
     """Impose what an ansatz can: values on boundary parts and at the first time."""
     parts: dict[str, list[Any]] = {}
     soft: list[Condition] = []
     for condition in conditions:
         values = condition.values if isinstance(condition, Dirichlet | Initial) else {}
-        exact = {k: v for k, v in values.items() if k in problem.fields}
+        exact = {k: v for k, v in values.items() if _imposable(problem, condition, k, v, repeated)}
         if not exact or len(exact) < len(values):
             soft.append(condition)
         for name, value in exact.items():
@@ -92,14 +99,66 @@ def _hard(problem: Problem, core: nn.Module, conditions: list[Condition]) -> tup
     return DirichletAnsatz(core, problem.domain.coords, problem.fields, parts), soft
 
 
+def _imposable(problem: Problem, condition: Condition, key: str, value: Any, repeated: list[Condition]) -> bool:
+    """Tell whether an ansatz can have these values; what it cannot stays a residual."""
+    if key not in problem.fields or condition.part == "interior":
+        return False
+    if not callable(value):
+        return True
+    needed = {
+        name
+        for name, argument in inspect.signature(value).parameters.items()
+        if argument.default is argument.empty and argument.kind is not argument.VAR_KEYWORD
+    }
+    if not needed <= set(problem.domain.coords):  # a parameter that is trained
+        return False
+    for periodic in repeated:
+        if isinstance(periodic, Periodic) and not _repeats(problem, value, periodic):
+            _logger.warning(
+                '"%s" stays a residual: its values for %s do not repeat in %s with their derivatives up to order %d',
+                condition.name, key, periodic.coord, periodic.order,
+            )  # fmt: skip
+            return False
+    return True
+
+
+def _repeats(problem: Problem, value: Any, condition: Periodic) -> bool:
+    """Tell whether a function of the coordinates repeats as the condition asks, at some pairs of points."""
+    domain = problem.domain
+    generator = torch.Generator().manual_seed(0)
+    faces = domain.periodic_pairs(_PAIRS, condition.coord, generator=generator, dtype=torch.float64)
+
+    def function(x: Any) -> Any:
+        columns = {name: x[..., i] for i, name in enumerate(domain.coords)}
+        return (call_with_names(value, columns) + 0.0 * columns[condition.coord])[..., None]
+
+    along = torch.zeros(1, domain.dim, dtype=torch.float64)
+    along[0, domain.coords.index(condition.coord)] = 1.0
+    low, high = (jet(function, face.x, along, condition.order) for face in faces)
+    return torch.allclose(low, high, rtol=1e-6, atol=1e-6 * float(low.abs().max()))
+
+
 def _distance(problem: Problem, part: str) -> Any:
     return lambda x: problem.domain.distance(x, part)
 
 
 def build_objective(
-    problem: Problem, model: Model, conditions: Sequence[Condition], sampler: SamplerConfig, draw: Draw
+    problem: Problem,
+    model: Model,
+    conditions: Sequence[Condition],
+    sampler: SamplerConfig,
+    draw: Draw,
+    weight: float | None = None,
 ) -> ResidualObjective:
     """Record the residuals and draw their first points.
+
+    Args:
+        problem: What is solved.
+        model: Network and unknowns.
+        conditions: Conditions that are imposed as residuals.
+        sampler: Numbers of points.
+        draw: How they are drawn.
+        weight: Weight of each condition against the equation; None takes the problem's suggestion.
 
     Raises:
         ConfigError: If a residual is not finite at these points.
@@ -111,7 +170,9 @@ def build_objective(
     terms = [Term("equation", recorded["equation"], inside)]
     for condition in conditions:
         points = condition.sample(problem.domain, boundary, draw)
-        terms.append(Term(condition.name, recorded[condition.name], points, condition))
+        terms.append(
+            Term(condition.name, recorded[condition.name], points, condition, weight or problem.condition_weight)
+        )
     objective = ResidualObjective(model, terms)
     with torch.no_grad():
         for term in objective.terms:
@@ -119,7 +180,7 @@ def build_objective(
                 bad = int((~torch.isfinite(value)).sum())
                 if bad:
                     raise ConfigError(
-                        f'residual "{name}" of "{term.name}" is not finite at {bad} of {len(value)} points before training; '
-                        "check coefficients, divisions and the region"
+                        f'residual "{name}" of "{term.name}" is not finite at {bad} of {len(value)} points before '
+                        "training; check coefficients, divisions and the region"
                     )
     return objective

@@ -127,30 +127,38 @@ class Solution:
 
     def figures(self, resolution: int = 200) -> dict[str, Any]:
         """Draw solution, reference and error, residual, loss, collocation points."""
-        from ..io import View, history_figure, parameters_figure, points_figure, residual_figure, solution_figure
+        from ..io import history_figure, parameters_figure, points_figure, residual_figure, solution_figure
 
-        if self.problem is None or self.objective is None:
-            raise RunError("figures need the problem; kjet.load(path, problem=problem)")
-        domain, reference = self.problem.domain, self.problem.reference
-        view = View(
-            coords=self.coords, bounds=domain.bounds, time=domain.time, fields=self.fields, inside=domain.inside,
-            predict=self.predict,
-            reference=None if reference is None else lambda x: reference_values(self.problem, x),
-            residual=self.residual,
-        )  # fmt: skip
+        view = self._view()
+        terms = () if self.objective is None else self.objective.terms
         drawn = {
             "solution": solution_figure(view, resolution=resolution),
             "residual": residual_figure(view),
             "loss": history_figure(self.history),
-            "points": points_figure({t.name: t.points.x for t in self.objective.terms}, self.coords),
+            "points": points_figure({t.name: t.points.x for t in terms}, self.coords, view.time),
         }
         if self.parameters:
             drawn["parameters"] = parameters_figure(self.history)
         return drawn
 
+    def _view(self) -> Any:
+        from ..io import View
+
+        if self.problem is None or self.objective is None:
+            raise RunError("figures need the problem; kjet.load(path, problem=problem)")
+        domain, reference = self.problem.domain, self.problem.reference
+        return View(
+            coords=self.coords, bounds=domain.bounds, time=domain.time, fields=self.fields, inside=domain.inside,
+            predict=self.predict,
+            reference=None if reference is None else lambda x: reference_values(self.problem, x),
+            residual=self.residual,
+        )  # fmt: skip
+
     def plot(self, resolution: int = 200) -> Any:
         """Draw solution, reference and error as a matplotlib figure."""
-        return self.figures(resolution)["solution"]
+        from ..io import solution_figure
+
+        return solution_figure(self._view(), resolution=resolution)
 
     def save(self, path: str | Path) -> Path:
         """Write network and parameters as a folder of safetensors and JSON, complete or not at all."""

@@ -83,7 +83,7 @@ def solve(
     dtype = settings.torch_dtype
     model, soft = build_model(problem, config, imposing, generator=generator, dtype=dtype, device=settings.device)
     draw = Draw(make_sampler(sampling.name), generator, dtype, settings.device)
-    objective = build_objective(problem, model, soft, sampling, draw)
+    objective = build_objective(problem, model, soft, sampling, draw, imposing.weight)
     chosen = resolve("optimizer", optimizer)() if isinstance(optimizer, str) else optimizer
     error = _ErrorMeter(problem, model, settings)
     run = (
