@@ -197,7 +197,10 @@ def test_a_suggestion_for_another_network_is_left_out() -> None:
         (["trainer.max_steps=abc"], r"trainer\.max_steps is abc; it takes a whole number"),
         (["trainer.max_steps=1.5"], r"trainer\.max_steps is 1\.5; it takes a whole number"),
         (["problem.nu=thick"], r"problem\.nu is thick; it takes a number"),
-        (["trainer.compile=perhaps"], r"trainer\.compile is perhaps; it takes true or false"),
+        (
+            ["optimizer=gauss_newton", "optimizer.adaptive=perhaps"],
+            r"optimizer\.adaptive is perhaps; it takes true or false",
+        ),
         (["seed=abc"], r"seed is abc; it takes a whole number"),
         (["operator.hidden=[8,x]"], r"operator\.hidden\[1\] is x; it takes a whole number"),
         (["problem.nu=null"], r"problem\.nu cannot be null"),
@@ -205,10 +208,10 @@ def test_a_suggestion_for_another_network_is_left_out() -> None:
         (["seed=-1"], r"seed must not be negative; got -1"),
         (["operator.width=0"], r"width = 0; expected a positive integer"),
         (["operator.activation=tan"], r'unknown activation "tan".*Did you mean "tanh"\?'),
-        (["trainer.max_seconds=0"], r"trainer\.max_seconds must be positive; got 0"),
-        (["trainer.max_seconds=nan"], r"trainer\.max_seconds must be positive; got nan"),
+        (["trainer.max_seconds=0"], r"trainer\.max_seconds must be .*; got 0"),
+        (["trainer.max_seconds=nan"], r"trainer\.max_seconds must be .*; got nan"),
         (["trainer.dtype=float46"], r'unknown dtype "float46".*Did you mean "float64"\?'),
-        (["sampler.points=-3"], r"sampler\.points must be positive; got -3"),
+        (["sampler.points=-3"], r"sampler\.points must be .*; got -3"),
         (["optimizer=adam", "optimizer.learning_rate=-1"], r"learning_rate = -1\.0; expected a positive number"),
         (["problem=heat_inverse", "problem.noise=-1"], r"problem\.noise must not be negative"),
         (["trainer.max_steps=[1"], r'cannot read the argument "trainer\.max_steps=\[1"'),
@@ -390,7 +393,7 @@ def test_a_field_that_no_text_can_give_needs_a_default() -> None:
 
 
 def test_ranges_are_checked_by_the_dataclass_alone() -> None:
-    with pytest.raises(ConfigError, match="RAD: candidates must be at least 1"):
+    with pytest.raises(ConfigError, match=r"candidates must be .* got 0"):
         components(compose(["sampler.candidates=0"]))
     assert components(compose(["sampler.candidates=7"]))["sampler"].rad() == RAD(7)
 

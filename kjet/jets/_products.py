@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from ..errors import JetRuleError
 from ..typing import Tensor
 from ._series import Coefficient, aligned, convolve, elementwise_pair, linear, plus
 from .jet import Jet, rule
@@ -79,7 +80,7 @@ def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Jet:
     return a * torch.reciprocal(b)  # type: ignore[arg-type]
 
 
-@rule(torch.Tensor.__rtruediv__)
+@rule(torch.Tensor.__rtruediv__, torch.Tensor.__rdiv__)
 def rdiv(a: Jet, b: Any) -> Jet:
     """``b / a``."""
     return b * torch.reciprocal(a)  # type: ignore[arg-type]
@@ -136,6 +137,16 @@ def matmul(a: Any, b: Any) -> Jet:
             lambda c: (c if c.shape[-1] == a.shape[-1] else c.expand(*c.shape[:-1], a.shape[-1])) @ b,
         )
     return bilinear(a, b, torch.matmul)
+
+
+@rule(torch.Tensor.matmul)
+def matmul_method(a: Any, b: Any) -> Jet:
+    """``a @ b`` of a tensor and a jet; a compiler hands over ``jet @ tensor`` with its operands exchanged."""
+    if torch.compiler.is_compiling() and not isinstance(a, Jet):
+        raise JetRuleError(
+            "torch.compile confuses the operands of `jet @ tensor` and `tensor @ jet`; write torch.matmul(a, b)"
+        )
+    return matmul(a, b)
 
 
 @rule(torch.Tensor.__rmatmul__)

@@ -14,6 +14,8 @@ from .layout import Layout
 __all__ = ["Jet", "rule"]
 
 _RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
+# A compiler traces Tensor's reflected operators, which are Python functions, as copies that are not found by identity.
+_BY_NAME: dict[str, Callable[..., Any]] = {}
 _torch: Any = torch  # its annotations do not know that its functions take jets
 
 
@@ -49,7 +51,7 @@ class Jet:
     def __torch_function__(
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        handler = _RULES.get(func)
+        handler = _BY_NAME.get(getattr(func, "__name__", "")) or _RULES.get(func)
         if handler is None:
             raise _missing(func)
         return handler(*args, **(kwargs or {}))
@@ -252,6 +254,8 @@ def rule(*operations: Callable[..., Any]) -> Callable[[Callable[..., Any]], Call
     def register(handler: Callable[..., Any]) -> Callable[..., Any]:
         for operation in operations:
             _RULES[operation] = handler
+            if getattr(operation, "__name__", "").startswith("__r"):
+                _BY_NAME[operation.__name__] = handler
             method = getattr(torch.Tensor, getattr(operation, "__name__", ""), None)
             if callable(method) and getattr(torch, getattr(operation, "__name__", ""), operation) is operation:
                 _RULES.setdefault(method, handler)

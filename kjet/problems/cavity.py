@@ -21,8 +21,8 @@ from ..typing import Tensor
 class CavityProblem:
     """Steady Navier-Stokes flow in the unit square, driven by the lid's velocity (1, 0).
 
-    Reference: spectral Galerkin solution with the singular corner flow removed; the pressure is left out, as it is known
-    up to a constant only.
+    Reference: spectral Galerkin solution with the singular corner flow removed; the pressure is left out, as it is
+    known up to a constant only.
 
     Ref: Ghia, Ghia, Shin, *High-Re solutions for incompressible flow using the Navier-Stokes equations and a multigrid
     method*, 1982.

@@ -23,7 +23,8 @@ class Poisson5DProblem:
 
     Reference: ``u = sum_i cos(pi x_i)``.
 
-    Ref: Mueller, Zeinhofer, *Achieving high accuracy with PINNs via energy natural gradient descent*, 2023, section 4.3.
+    Ref: Mueller, Zeinhofer, *Achieving high accuracy with PINNs via energy natural gradient descent*, 2023,
+    section 4.3.
     """
 
     dim: int = 5

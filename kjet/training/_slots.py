@@ -47,11 +47,16 @@ def step_of(name: str) -> int:
     return int(name.removeprefix("step_"))
 
 
-def clean(folder: Path) -> None:
-    """Undo what a killed writer left: temporary folders go, a checkpoint retired but not replaced comes back."""
-    for entry in list(folder.glob(".*.tmp")):
+def clean(folder: Path, names: str = "*") -> None:
+    """Undo what a killed writer left: temporary folders go, a checkpoint retired but not replaced comes back.
+
+    Args:
+        folder: Where to look.
+        names: Pattern of the checkpoints' names.
+    """
+    for entry in list(folder.glob(f".{names}.tmp")):
         _remove(entry)
-    for entry in list(folder.glob(".*.old")):
+    for entry in list(folder.glob(f".{names}.old")):
         match = _RETIRED.fullmatch(entry.name)
         if match and not (folder / match[1]).exists():
             entry.rename(folder / match[1])

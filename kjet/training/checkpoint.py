@@ -8,6 +8,7 @@ ever pickled, so that loading a foreign checkpoint cannot run code.
 
 from __future__ import annotations
 
+import glob
 import logging
 import shutil
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from ._archive import MANIFEST, STATE, BrokenError, parse, serialise
 from ._durable import replace_durably, sync_directory, write_durably
 from ._slots import NAME, STEP, clean, install, listing, retired_path, rotate, step_of, temporary_path
 
-__all__ = ["Checkpoint", "load_checkpoint", "pack_generator", "save_checkpoint", "unpack_generator"]
+__all__ = ["Checkpoint", "load_checkpoint", "pack_generator", "save_checkpoint", "save_folder", "unpack_generator"]
 
 _logger = logging.getLogger(__name__)
 
@@ -84,28 +85,56 @@ def save_checkpoint(
     """
     folder = Path(directory)
     target = folder / _folder_name(step, name, keep)
-    files = serialise(step, tensors, meta)
-    temporary = temporary_path(target)
+    _write(target, serialise(step, tensors, meta), f"the checkpoint of step {step} in {folder}", "*")
+    if name is None:
+        rotate(folder, step, keep)
+    return target
+
+
+def save_folder(path: Path | str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Path:
+    """Save tensors and values as one folder of any name, whole or not at all, beside which anything may lie.
+
+    A folder that this function wrote is replaced.
+
+    Args:
+        path: The folder.
+        tensors: As in :func:`save_checkpoint`.
+        meta: As in :func:`save_checkpoint`.
+
+    Raises:
+        ConfigError: If `tensors` or `meta` hold what cannot be stored.
+        RunError: If something else has that name already, or it cannot be written.
+    """
+    target = Path(path)
+    found = sorted(entry.name for entry in target.iterdir()) if target.is_dir() else [target.name]
+    if target.exists() and found != sorted((MANIFEST, STATE)):
+        raise RunError(
+            f"{target} is there already and holds other files ({found[0] if found else 'none'}); save elsewhere"
+        )
+    _write(target, serialise(0, tensors, meta), str(target), glob.escape(target.name))
+    return target
+
+
+def _write(target: Path, files: Mapping[str, bytes], what: str, leftovers: str) -> None:
+    """Write the files of a checkpoint, after removing what killed writers left under the names `leftovers`."""
+    folder, temporary = target.parent, temporary_path(target)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        clean(folder)
+        clean(folder, leftovers)
         temporary.mkdir()
         for filename, data in files.items():
             write_durably(temporary / filename, data)
         sync_directory(temporary)
         install(temporary, target)
-        if name is None:
+        if STEP.fullmatch(target.name):
             replace_durably(folder / "latest", f"{target.name}\n".encode())
     except OSError as error:
         raise RunError(
-            f"cannot save the checkpoint of step {step} in {folder}: {error.strerror or error}. "
+            f"cannot save {what}: {error.strerror or error}. "
             "Earlier checkpoints are intact; free some space or make the folder writable, then resume."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    if name is None:
-        rotate(folder, step, keep)
-    return target
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:

@@ -145,7 +145,7 @@ class ConstraintConfig:
         harmonics: Sines and cosines for each periodic coordinate.
 
     Raises:
-        ConfigError: If the name is unknown or `harmonics` no positive whole number.
+        ConfigError: If the name is unknown or a number not positive.
     """
 
     name: str = "auto"
@@ -154,4 +154,5 @@ class ConstraintConfig:
 
     def __post_init__(self) -> None:
         _choice("constraint", self.name, ("auto", "soft", "hard"))
+        _positive("constraint", "weight", self.weight)
         _count("constraint", "harmonics", self.harmonics)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,11 +17,12 @@ from ..jets import jet
 from ..operators import NetworkConfig
 from ..pde import call_with_names
 from ..problem import Problem
+from ..typing import Float, Tensor
 from .model import Model
 from .objective import ResidualObjective, Term
 from .settings import ConstraintConfig, SamplerConfig
 
-__all__ = ["build_model", "build_objective"]
+__all__ = ["Inputs", "build_model", "build_objective"]
 
 _logger = logging.getLogger(__name__)
 _PAIRS = 32  # pairs of points at which values are compared
@@ -42,47 +44,62 @@ def build_model(
     """
     how = problem.constraint if constraint.name == "auto" else constraint.name
     soft = list(problem.conditions)
-    ready = isinstance(network, nn.Module)
-    embedding = None
-    if constraint.name != "soft" and not ready:
-        embedding, soft = _embedding(problem, constraint, soft, dtype, device)
+    repeated = [] if constraint.name == "soft" or isinstance(network, nn.Module) else _repeated(problem)
     if isinstance(network, nn.Module):
         core = network.to(dtype=dtype, device=device)
     else:
-        inputs = problem.domain.dim if embedding is None else embedding.out_features
-        bounds = problem.domain.bounds if embedding is None else embedding.output_range
-        core = network.build(
-            inputs, len(problem.fields), input_range=bounds, generator=generator, dtype=dtype, device=device
-        )
-    if embedding is not None:
-        core = nn.Sequential(embedding, core)
+        inputs = Inputs(problem.domain.coords, problem.domain.bounds, _periods(problem, repeated), constraint.harmonics)
+        core = inputs.build(network, len(problem.fields), generator=generator, dtype=dtype, device=device)
+        soft = [c for c in soft if c not in repeated]
     if how == "hard":
-        repeated = [] if embedding is None else [c for c in problem.conditions if c not in soft]
         core, soft = _hard(problem, core, soft, repeated)
     model = Model(core, problem.all_parameters, problem.fields, problem.domain.coords).to(dtype=dtype, device=device)
     return model, soft
 
 
-def _embedding(
-    problem: Problem, constraint: ConstraintConfig, conditions: list[Condition], dtype: Any, device: Any
-) -> tuple[PeriodicEmbedding | None, list[Condition]]:
-    """Periodic coordinates in which every field repeats."""
-    periodic = [
-        c for c in conditions if isinstance(c, Periodic) and set(c.fields or problem.fields) == set(problem.fields)
-    ]
-    if not periodic:
-        return None, conditions
-    coords, bounds = problem.domain.coords, problem.domain.bounds
-    periods = {}
-    for condition in periodic:
-        low, high = bounds[coords.index(condition.coord)].tolist()
-        periods[condition.coord] = (low, high - low)
-    embedding = PeriodicEmbedding(coords, periods, constraint.harmonics, input_range=bounds, dtype=dtype, device=device)
-    return embedding, [c for c in conditions if c not in periodic]
+@dataclass(frozen=True)
+class Inputs:
+    """What a network must know of the coordinates.
+
+    Attributes:
+        coords: Names.
+        bounds: Lowest and highest value of each, mapped to -1 and 1.
+        periods: Periodic coordinate to its start and length.
+        harmonics: Sines and cosines for each periodic coordinate.
+    """
+
+    coords: tuple[str, ...]
+    bounds: Float[Tensor, "d 2"]
+    periods: Mapping[str, tuple[float, float]]
+    harmonics: int
+
+    def build(
+        self, network: NetworkConfig, outputs: int, *, generator: torch.Generator, dtype: Any, device: Any
+    ) -> nn.Module:
+        """Make the network, behind an embedding of the periodic coordinates if there are any."""
+        options: dict[str, Any] = {"dtype": dtype, "device": device}
+        if not self.periods:
+            d = len(self.coords)
+            return network.build(d, outputs, input_range=self.bounds, generator=generator, **options)
+        embedding = PeriodicEmbedding(self.coords, self.periods, self.harmonics, input_range=self.bounds, **options)
+        columns, bounds = embedding.out_features, embedding.output_range
+        core = network.build(columns, outputs, input_range=bounds, generator=generator, **options)
+        return nn.Sequential(embedding, core)
+
+
+def _repeated(problem: Problem) -> list[Periodic]:
+    """Conditions in which every field repeats, so that an embedding can have them exactly."""
+    everything = set(problem.fields)
+    return [c for c in problem.conditions if isinstance(c, Periodic) and set(c.fields or everything) == everything]
+
+
+def _periods(problem: Problem, repeated: Sequence[Periodic]) -> dict[str, tuple[float, float]]:
+    sides = {c.coord: problem.domain.bounds[problem.domain.coords.index(c.coord)].tolist() for c in repeated}
+    return {name: (low, high - low) for name, (low, high) in sides.items()}
 
 
 def _hard(
-    problem: Problem, core: nn.Module, conditions: list[Condition], repeated: list[Condition]
+    problem: Problem, core: nn.Module, conditions: list[Condition], repeated: Sequence[Periodic]
 ) -> tuple[nn.Module, list[Condition]]:
     """Impose what an ansatz can: values on boundary parts and at the first time."""
     parts: dict[str, list[Any]] = {}
@@ -99,27 +116,29 @@ def _hard(
     return DirichletAnsatz(core, problem.domain.coords, problem.fields, parts), soft
 
 
-def _imposable(problem: Problem, condition: Condition, key: str, value: Any, repeated: list[Condition]) -> bool:
+def _imposable(problem: Problem, condition: Condition, key: str, value: Any, repeated: Sequence[Periodic]) -> bool:
     """Tell whether an ansatz can have these values; what it cannot stays a residual."""
     if key not in problem.fields or condition.part == "interior":
         return False
     if not callable(value):
         return True
-    needed = {
-        name
-        for name, argument in inspect.signature(value).parameters.items()
-        if argument.default is argument.empty and argument.kind is not argument.VAR_KEYWORD
-    }
-    if not needed <= set(problem.domain.coords):  # a parameter that is trained
+    if _arguments(value) & set(problem.all_parameters):  # may be trained, and an ansatz has no parameters
         return False
     for periodic in repeated:
-        if isinstance(periodic, Periodic) and not _repeats(problem, value, periodic):
+        if not _repeats(problem, value, periodic):
             _logger.warning(
                 '"%s" stays a residual: its values for %s do not repeat in %s with their derivatives up to order %d',
                 condition.name, key, periodic.coord, periodic.order,
             )  # fmt: skip
             return False
     return True
+
+
+def _arguments(function: Any) -> set[str]:
+    try:
+        return set(inspect.signature(function).parameters)
+    except ValueError:  # builtins such as torch.sin
+        return set()
 
 
 def _repeats(problem: Problem, value: Any, condition: Periodic) -> bool:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..data import Points
 from ..errors import ConfigError, RunError, unknown
 from ..operators import NETWORKS, NetworkConfig
 from ..problem import Problem
 from ..typing import Float, Tensor
-from .checkpoint import load_checkpoint, save_checkpoint
+from .checkpoint import save_checkpoint
 from .model import Model
 from .objective import ResidualObjective
 
-__all__ = ["Solution", "load", "measure_errors", "reference_values"]
+__all__ = ["Solution", "load"]
 
 _logger = logging.getLogger(__name__)
 
@@ -108,10 +107,8 @@ class Solution:
         """
         if self.objective is None or self.problem is None:
             raise RunError("this solution was loaded without its problem; kjet.load(path, problem=problem)")
-        from dataclasses import replace
-
         term = self.objective.terms[0]
-        piece = replace(term, points=Points(self._tensor(points), self.coords))
+        piece = dataclasses.replace(term, points=Points(self._tensor(points), self.coords))
         with torch.no_grad():
             values = self.objective.values(piece)
         return dict(zip(term.recorded.names, values, strict=True))
@@ -177,82 +174,7 @@ class Solution:
 
 
 def _describe(network: NetworkConfig | None) -> dict[str, Any] | None:
-    import dataclasses
-
     for name, kind in NETWORKS.items():
         if type(network) is kind:
             return {"name": name, **dataclasses.asdict(network)}  # type: ignore[call-overload]
     return None
-
-
-def load(path: str | Path, problem: Problem | None = None, network: nn.Module | None = None) -> Solution:
-    """Load a solution that :meth:`Solution.save` wrote.
-
-    Args:
-        path: Folder that was written.
-        problem: The problem, needed for residuals and figures, for hard constraints, and for unknown parameters.
-        network: The module, if the network was not one of kjet's own.
-
-    Raises:
-        RunError: If the file is damaged, or needs the problem or the module to be rebuilt.
-    """
-    from .settings import ConstraintConfig
-    from .setup import build_model
-
-    stored = load_checkpoint(Path(path))
-    meta = stored.meta
-    if problem is None:
-        raise RunError(f"{path} holds the fields {meta['fields']}; load it with kjet.load(path, problem=problem)")
-    config: Any = network
-    if network is None:
-        if meta["network"] is None:
-            raise RunError(
-                f"{path} was trained with a network of your own; load it with kjet.load(path, network=module)"
-            )
-        options = dict(meta["network"])
-        config = NETWORKS[options.pop("name")](**options)
-    dtype = getattr(torch, meta["dtype"])
-    constraint = ConstraintConfig(**meta["summary"].get("constraint", {}))
-    model, _ = build_model(problem, config, constraint, generator=torch.Generator(), dtype=dtype, device="cpu")
-    model.load_state_dict(stored.tensors)
-    info = dict(meta["summary"])
-    return Solution(model, problem, info.pop("status"), info.pop("reason"), info=info, network=config)
-
-
-def reference_values(problem: Problem | None, x: Float[Tensor, "n d"]) -> dict[str, Float[Tensor, " n"]]:
-    """Evaluate the reference solution at points.
-
-    Raises:
-        ConfigError: If the problem has none, or it names a field that does not exist.
-    """
-    if problem is None or problem.reference is None:
-        raise ConfigError("the problem has no reference solution")
-    columns = {name: x[:, i] for i, name in enumerate(problem.domain.coords)}
-    values = problem.reference(**columns)
-    named = dict(values) if isinstance(values, Mapping) else {problem.fields[0]: values}
-    for name in named:
-        if name not in problem.fields:
-            raise ConfigError(unknown("field", name, problem.fields, "the reference"))
-    return {name: torch.as_tensor(value).to(x).expand(len(x)) for name, value in named.items()}
-
-
-def measure_errors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:
-    """Relative L2 and maximum errors by field.
-
-    >>> measure_errors({"u": torch.tensor([1.0, 2.0])}, {"u": torch.tensor([1.0, 1.0])})["u"]["rel_linf"]
-    1.0
-    """
-    result = {}
-    for name, exact in expected.items():
-        difference = found[name] - exact
-        scale, peak = exact.norm().clamp(min=1e-300), exact.abs().max().clamp(min=1e-300)
-        result[name] = {"rel_l2": float(difference.norm() / scale), "rel_linf": float(difference.abs().max() / peak)}
-    return result
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    from importlib.metadata import version
-
-    names = ("kjet", "torch", "numpy", "scipy")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -24,10 +24,11 @@ from .checkpoint import load_checkpoint
 from .loggers import Logger
 from .loop import Trainer
 from .progress import Progress
+from .reference import measure_errors, reference_values
 from .run_directory import RunDirectory
 from .settings import ConstraintConfig, SamplerConfig, TrainerConfig
 from .setup import build_model, build_objective
-from .solution import Solution, measure_errors, reference_values, versions
+from .solution import Solution
 
 __all__ = ["solve"]
 

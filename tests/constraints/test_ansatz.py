@@ -5,10 +5,10 @@ import math
 
 import pytest
 import torch
-from kjet.constraints.ansatz import Ansatz, DirichletAnsatz, InitialAnsatz
 from torch import nn
 from torch.func import functional_call, vmap
 
+from kjet.constraints.ansatz import Ansatz, DirichletAnsatz, InitialAnsatz
 from kjet.errors import ConfigError
 from kjet.jets import Jet, Laplacian, Plan, contract, partials, quantity, reference
 

@@ -2,9 +2,9 @@ import functools
 
 import pytest
 import torch
-from kjet.constraints.coordinates import CoordinateFunction, call_with_coordinates
 from torch import nn
 
+from kjet.constraints.coordinates import CoordinateFunction, call_with_coordinates
 from kjet.errors import ConfigError
 
 COLUMNS = {"x": torch.tensor([1.0, 2.0]), "t": torch.tensor([10.0, 20.0])}

@@ -3,13 +3,13 @@ import math
 
 import pytest
 import torch
-from kjet.constraints.periodic import PeriodicEmbedding
-from kjet.operators import MLPConfig
 from torch import nn
 from torch.func import vmap
 
+from kjet.constraints.periodic import PeriodicEmbedding
 from kjet.errors import ConfigError
 from kjet.jets import Plan, partials, quantity, reference
+from kjet.operators import MLPConfig
 
 COORDS = ("x", "t", "y")
 PERIODS = {"y": (0.5, 3.0), "x": (-1.0, 2.0)}

@@ -1,8 +1,8 @@
 import pytest
 import torch
-from kjet.data import RAD, Points, Rectangle
 from scipy import stats
 
+from kjet.data import RAD, Points, Rectangle
 from kjet.errors import ConfigError
 
 

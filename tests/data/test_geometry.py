@@ -9,6 +9,8 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from scipy import special, stats
+
 from kjet.data import (
     SAMPLERS,
     Box,
@@ -24,8 +26,6 @@ from kjet.data import (
     Sphere,
     Time,
 )
-from scipy import special, stats
-
 from kjet.errors import ConfigError
 
 Array = np.ndarray

@@ -3,8 +3,8 @@ import re
 import jaxtyping
 import pytest
 import torch
-from kjet.data import Points, Rectangle
 
+from kjet.data import Points, Rectangle
 from kjet.errors import ConfigError
 
 

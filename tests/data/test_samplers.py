@@ -3,9 +3,9 @@ import re
 import jaxtyping
 import pytest
 import torch
-from kjet.data.samplers import SAMPLERS, Grid, LatinHypercube, Sobol, Uniform, make_sampler
 from scipy import stats
 
+from kjet.data.samplers import SAMPLERS, Grid, LatinHypercube, Sobol, Uniform, make_sampler
 from kjet.errors import ConfigError
 
 RANDOM = ["uniform", "sobol", "latin_hypercube"]

@@ -2,10 +2,10 @@ import math
 
 import pytest
 import torch
-from kjet.operators import ACTIVATIONS, activation
 
 from kjet.errors import ConfigError
 from kjet.jets import jet
+from kjet.operators import ACTIVATIONS, activation
 
 FORMULAS = {
     "cos": math.cos,

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from kjet.operators import Rescale
-from kjet.operators.dense import dense, glorot, normal, rescale, uniform
 
 from kjet.errors import ConfigError
+from kjet.operators import Rescale
+from kjet.operators.dense import dense, glorot, normal, rescale, uniform
 
 
 def seeded(seed=0):

@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from kjet.operators import FourierConfig, FourierFeatures
 
 from kjet.errors import ConfigError
+from kjet.operators import FourierConfig, FourierFeatures
 
 
 def seeded(seed=0):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from kjet.operators import MLP, MLPConfig
 
 from kjet.errors import ConfigError
+from kjet.operators import MLP, MLPConfig
 
 
 def seeded(seed=0):

@@ -1,5 +1,6 @@
 import numpy as np
 import torch
+
 from kjet.operators import ModifiedMLP
 
 

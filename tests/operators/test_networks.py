@@ -5,13 +5,13 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 import torch
-from kjet.operators import ACTIVATIONS, NETWORKS
 from omegaconf import OmegaConf
 from torch import nn
 from torch.func import functional_call, jacrev, vmap
 
 from kjet.errors import ConfigError
 from kjet.jets import Laplacian, Plan, contract, partials, quantity, reference
+from kjet.operators import ACTIVATIONS, NETWORKS
 
 RANGE = torch.tensor([[10.0, 12.0], [-0.7, 0.5]])
 SMOOTH = ("cos", "gelu", "mish", "sigmoid", "silu", "sin", "softplus", "swish", "tanh")

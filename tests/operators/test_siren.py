@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from kjet.operators import Siren, SirenConfig
 
 from kjet.errors import ConfigError
+from kjet.operators import Siren, SirenConfig
 
 
 def seeded(seed=0):

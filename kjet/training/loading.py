@@ -1,0 +1,90 @@
+"""Solutions that were saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..constraints import Draw
+from ..data import make_sampler
+from ..errors import RunError
+from ..operators import NETWORKS, NetworkConfig
+from ..problem import Problem
+from .checkpoint import load_checkpoint
+from .settings import ConstraintConfig, SamplerConfig
+from .setup import build_model, build_objective
+from .solution import Solution
+
+__all__ = ["load"]
+
+
+def load(
+    path: str | Path, problem: Problem | None = None, network: nn.Module | NetworkConfig | None = None
+) -> Solution:
+    """Load a solution that :meth:`Solution.save` wrote.
+
+    Args:
+        path: Folder that was written.
+        problem: The problem, needed for residuals and figures, and to rebuild hard constraints.
+        network: The module, or its configuration, if the network was not one of kjet's own.
+
+    Raises:
+        RunError: If the folder is damaged, or the problem or the module is missing or another one.
+
+    >>> import tempfile, kjet
+    >>> from kjet.problems import Poisson2DProblem
+    >>> solution = kjet.solve(Poisson2DProblem().build(), max_steps=1, progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = kjet.load(solution.save(f"{folder}/poisson"))
+    >>> centre = {"x": 0.5, "y": 0.5}
+    >>> bool(again.predict(centre)["u"] == solution.predict(centre)["u"])
+    True
+    """
+    stored = load_checkpoint(Path(path))
+    meta = stored.meta
+    if "fields" not in meta:
+        raise RunError(
+            f"{path} holds no solution but a run; continue it with kjet.solve(..., run_dir=..., resume=True)"
+        )
+    config = _network(meta, path) if network is None else network
+    info = dict(meta["summary"])
+    constraint = ConstraintConfig(**info.get("constraint", {}))
+    options: dict[str, Any] = {
+        "generator": torch.Generator().manual_seed(0), "dtype": getattr(torch, meta["dtype"]), "device": "cpu",
+    }  # fmt: skip
+    if problem is None:
+        model, soft = _rebuild(meta, config, constraint, options, path), []
+    else:
+        _check(meta, problem, path)
+        model, soft = build_model(problem, config, constraint, **options)
+    try:
+        model.load_state_dict(stored.tensors)
+    except RuntimeError as error:
+        raise RunError(f"{path} does not fit the network or the conditions given: {error}") from error
+    objective = None
+    if problem is not None:
+        draw = Draw(make_sampler(SamplerConfig().name), options["generator"], options["dtype"])
+        weight = constraint.weight
+        objective = build_objective(problem, model, soft, SamplerConfig(), draw, weight)
+    described = None if isinstance(config, nn.Module) else config
+    return Solution(
+        model, problem, info.pop("status"), info.pop("reason"), meta["history"], info, described, objective,
+        meta["periods"], meta["bounds"],
+    )  # fmt: skip
+
+
+def _network(meta: Mapping[str, Any], path: str | Path) -> NetworkConfig:
+    if meta["network"] is None:
+        raise RunError(f"{path} was trained with a network of your own; load it with kjet.load(path, network=module)")
+    options = dict(meta["network"])
+    return NETWORKS[options.pop("name")](**options)
+
+
+def _check(meta: Mapping[str, Any], problem: Problem, path: str | Path) -> None:
+    for what, given in (("fields", problem.fields), ("coords", problem.domain.coords)):
+        if tuple(meta[what]) != tuple(given):
+            raise RunError(f"{path} has the {what} {tuple(meta[what])}; the problem given has {tuple(given)}")
