@@ -8,7 +8,7 @@ from typing import Any
 
 from .constraints import Condition
 from .data import Domain
-from .errors import ConfigError
+from .errors import ConfigError, unknown
 from .pde import Equation, Frame, Recorded, Unknown
 
 __all__ = ["Problem"]
@@ -55,13 +55,25 @@ class Problem:
     def __post_init__(self) -> None:
         if not isinstance(self.equation, Equation):
             raise ConfigError(f"equation must be an instance of Equation, such as Burgers(); got {self.equation!r}")
+        if not isinstance(self.domain, Domain):
+            raise ConfigError(f"domain must be a Domain, such as Interval(0, 1) * Time(0, 1); got {self.domain!r}")
+        if isinstance(self.conditions, Condition):
+            raise ConfigError(f'conditions must be a list; got the condition "{self.conditions.name}" alone')
         seen: set[str] = set()
         for condition in self.conditions:
+            if not isinstance(condition, Condition):
+                raise ConfigError(f"conditions must be conditions, such as Dirichlet(u=0.0); got {condition!r}")
             condition.check(self.domain)
             if condition.name in seen or condition.name == "equation":
                 raise ConfigError(f'two conditions are named "{condition.name}"; give one of them name="..."')
             seen.add(condition.name)
-        self.record()
+        used = {name for recorded in self.record().values() for name in recorded.parameters}
+        for name in self.parameters:
+            if name not in used and name not in self.domain.coords:
+                raise ConfigError(
+                    f'the parameter "{name}" stands neither in the equation nor in a condition: '
+                    + unknown("parameter", name, used, "the problem")
+                )
 
     @property
     def frame(self) -> Frame:

@@ -593,7 +593,14 @@ def test_directories_are_numbered(tmp_path: Path) -> None:
 
 def test_nothing_is_written_for_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for arguments in (["sampler.points=0"], ["problem=burgrs"], ["resume=outputs/none"]):
+    for arguments in (
+        ["sampler.points=0"],
+        ["problem=burgrs"],
+        ["resume=outputs/none"],
+        ["hydra.run.dir=${oc.env:KJET_NOT_SET}"],
+        ["-m", "seed=0,1", "optimizer=adma"],
+        ["-m", "seed=0,1", "sampler.points=0"],
+    ):
         with pytest.raises(ConfigError):
             prepare(read_command(arguments))
     assert not list(tmp_path.iterdir())

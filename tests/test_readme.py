@@ -1,4 +1,4 @@
-"""Every python block of README.md and docs/ runs, and its shell blocks name what exists."""
+"""Every python block of README.md, CONTRIBUTING.md and docs/ runs, and the shell blocks name what exists."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import re
 import shlex
 import tomllib
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from kjet.config import read_command
 from kjet.training import SamplerConfig, TrainerConfig
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 CI = ROOT / ".ci" / "run"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MAKE_TARGETS = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -52,6 +53,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for kind in registry.KINDS:
         registry.names(kind)
         monkeypatch.setitem(registry._COMPONENTS, kind, dict(registry._COMPONENTS[kind]))
+    jets = import_module("kjet.jets.jet")
+    monkeypatch.setattr(jets, "_RULES", dict(jets._RULES))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
 

@@ -20,6 +20,7 @@ from ..training.run_directory import RunDirectory
 from .building import components
 from .composing import check, compose_with_hydra, without_hydra
 from .groups import import_plugins, store_groups
+from .mistakes import explained
 from .overrides import parse, plugins_of, quote
 from .storage import fresh_directory, masked, resumed_overrides, store
 
@@ -103,11 +104,14 @@ def prepare(command: Command) -> Job:
         directory = source
     else:
         explicit = any(override.key_or_group == "hydra.run.dir" for override in parse(overrides))
-        directory = Path(cfg.hydra.run.dir) if explicit else fresh_directory(Path(cfg.hydra.run.dir))
+        with explained():
+            wanted = Path(cfg.hydra.run.dir)
+        directory = wanted if explicit else fresh_directory(wanted)
     store(job, directory, command.overrides, cfg.hydra, again=source is not None)
     with read_write(cfg), open_dict(cfg):
         cfg.hydra.runtime.output_dir = str(directory.absolute())
-    configure_log(cfg.hydra.job_logging, cfg.hydra.verbose)
+    with explained("hydra.job_logging"):
+        configure_log(cfg.hydra.job_logging, cfg.hydra.verbose)
     return Job(job, directory, resume=source is not None)
 
 
@@ -178,4 +182,6 @@ def _sweep_settings(overrides: Sequence[str], config_dir: Path | None) -> tuple[
     if any(override.key_or_group == "hydra.sweep.dir" for override in given):
         return (own,)
     cfg = compose_with_hydra([str(override.input_line) for override in given], config_dir)
-    return own, f"hydra.sweep.dir={quote(str(fresh_directory(Path(cfg.hydra.sweep.dir))))}"
+    with explained():
+        wanted = Path(cfg.hydra.sweep.dir)
+    return own, f"hydra.sweep.dir={quote(str(fresh_directory(wanted)))}"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from .adam import Adam
-from .auto import Auto
+from .auto import Auto, best_so_far
 from .broyden import SelfScaledBroyden
 from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
 from .levenberg_marquardt import LevenbergMarquardt
 from .line_search import LineSearch, Outcome, grid_search, strong_wolfe
-from .objective import Objective, Optimizer, State, Status, Step
+from .objective import NEVER, Objective, Optimizer, State, Status, Step
 
 __all__ = [
     "LBFGS",
+    "NEVER",
     "Adam",
     "Auto",
     "GaussNewton",
@@ -25,6 +26,7 @@ __all__ = [
     "State",
     "Status",
     "Step",
+    "best_so_far",
     "grid_search",
     "strong_wolfe",
 ]

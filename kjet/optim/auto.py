@@ -10,16 +10,15 @@ from ..typing import Float, Tensor
 from .broyden import SelfScaledBroyden
 from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
-from .objective import Objective, Optimizer, State, Status, Step, require, tensor_of
+from .objective import NEVER, Objective, Optimizer, State, Status, Step, require, tensor_of
 
-__all__ = ["Auto"]
+__all__ = ["Auto", "best_so_far"]
 
 _METHODS: dict[str, Optimizer] = {
     "gauss_newton": GaussNewton(),
     "ssbroyden": SelfScaledBroyden(),
     "lbfgs": LBFGS(history=100),
 }
-_NEVER = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,10 @@ class Auto:
     """Pick a curvature method by trying, and change it when it stops making progress.
 
     No method wins everywhere: Gauss-Newton is unbeaten on smooth elliptic problems and stalls for long on transport,
-    where a dense self-scaled Broyden method goes on. So both start from the same parameters on the same points with the
-    same amount of work; the one with the lower loss goes on from where it got. When, over a quarter of the work
-    done so far, it has not lowered the loss by a factor of ``10**stagnation``, the other one takes over from there.
+    where a dense self-scaled Broyden method goes on. So both start from the same parameters on the same points with
+    the same amount of work. Gauss-Newton goes on if its loss is ten times lower (a hundred times, if there are more
+    residuals than parameters), else the other, which gains speed as it learns the curvature. When, over a quarter of
+    the work done so far, the loss has not fallen by a factor of ``10**stagnation``, the other one takes over.
 
     Networks with more than ``max_dense`` parameters cannot afford a dense inverse Hessian: they get Gauss-Newton in
     residual space, or L-BFGS where the residuals are too many for that as well.
@@ -47,15 +47,15 @@ class Auto:
 
     >>> Auto(trial_steps=0)
     Traceback (most recent call last):
-    kjet.errors.ConfigError: Auto: trial_steps = 0; expected a positive integer. Use 20.
+    kjet.errors.ConfigError: Auto: trial_steps = 0; expected a positive integer. Use 15.
     """
 
-    trial_steps: int = 20
+    trial_steps: int = 15
     max_dense: int = 5000
     stagnation: float = 0.1
 
     def __post_init__(self) -> None:
-        require(self.trial_steps >= 1, "Auto", "trial_steps", self.trial_steps, "a positive integer", "Use 20.")
+        require(self.trial_steps >= 1, "Auto", "trial_steps", self.trial_steps, "a positive integer", "Use 15.")
         require(self.max_dense >= 1, "Auto", "max_dense", self.max_dense, "a positive integer", "Use 5000.")
         require(self.stagnation >= 0, "Auto", "stagnation", self.stagnation, "a number from 0", "Use 0.1.")
 
@@ -71,7 +71,7 @@ class Auto:
     def resample_every(self, state: State) -> int:
         """Steps between two draws of points: none during the trial, then what the method in use asks for."""
         own, inner = _split(state)
-        return _METHODS[str(own["method"])].resample_every(inner) if own["phase"] == "main" else _NEVER
+        return _METHODS[str(own["method"])].resample_every(inner) if own["phase"] == "main" else NEVER
 
     def step(self, objective: Objective, theta: Float[Tensor, " p"], state: State) -> Step:
         """Take one step with the method in use.
@@ -140,6 +140,20 @@ class Auto:
         return "ssbroyden" if state["method"] == "gauss_newton" else "gauss_newton"
 
 
+def best_so_far(theta: Float[Tensor, " p"], loss: float, state: State) -> tuple[Float[Tensor, " p"], float]:
+    """Return the better of the present parameters and those that an unfinished trial has put aside.
+
+    >>> import torch
+    >>> kept = {"kept_theta": torch.zeros(2), "kept_loss": 0.5}
+    >>> best_so_far(torch.ones(2), 1.0, kept), best_so_far(torch.ones(2), 0.1, kept)
+    ((tensor([0., 0.]), 0.5), (tensor([1., 1.]), 0.1))
+    """
+    kept = state.get("kept_theta")
+    if isinstance(kept, Tensor) and float(state["kept_loss"]) < loss:
+        return kept, float(state["kept_loss"])
+    return theta, loss
+
+
 def _trial(auto: Auto, done: Step) -> Step:
     """Count the trial's steps; hand over to the second method, then to the better one."""
     state = done.state
@@ -169,7 +183,10 @@ def _decide(done: Step) -> Step:
         own.pop(key)
     words = f"loss {loss:.1e} by gauss_newton, {done.loss:.1e} by ssbroyden after equal work"
     own |= {"phase": "main", "mark_work": own["work"], "mark_loss": min(loss, done.loss)}
-    if done.loss <= loss:
+    # Broyden's method is slow while it learns the curvature and gains speed later; Gauss-Newton starts at full speed, and
+    # with more residuals than parameters it is slowed down by its damping and by the size of its systems.
+    margin = 0.1 if int(own["residuals"]) <= int(own["parameters"]) else 0.01
+    if margin * done.loss <= loss:
         own |= {"method": "ssbroyden", "why": f"ssbroyden: {words}"}
         return _replace(done, _join(own, inner), Status.OK)
     own |= {"method": "gauss_newton", "why": f"gauss_newton: {words}"}

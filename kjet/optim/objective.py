@@ -11,7 +11,10 @@ import torch
 from ..errors import ConfigError, DivergenceError
 from ..typing import Float, Tensor
 
-__all__ = ["Objective", "Optimizer", "State", "Status", "Step", "require", "require_finite", "tensor_of"]
+__all__ = ["NEVER", "Objective", "Optimizer", "State", "Status", "Step", "require", "require_finite", "tensor_of"]
+
+NEVER = 1 << 40
+"""Steps between two draws of points where points must stay."""
 
 State = dict[str, Tensor | int | float | bool | str]
 """Everything that an optimizer needs to continue bit for bit: tensors for safetensors, the rest for JSON."""
@@ -92,7 +95,7 @@ class Optimizer(Protocol):
         ...
 
     def resample_every(self, state: State) -> int:
-        """Return the number of steps that points should stay before they are drawn anew."""
+        """Return the number of steps that points should stay before they are drawn anew, or `NEVER`."""
         ...
 
     def refresh(self, state: State) -> State:

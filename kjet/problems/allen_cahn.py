@@ -40,7 +40,7 @@ class AllenCahnProblem:
             conditions=[Initial(u=lambda x: x**2 * torch.cos(math.pi * x)), Periodic("x")],
             reference=self._reference(),
             network={"width": 24, "depth": 3},
-            points=4000,
+            points=2000,
             boundary_points=200,
             constraint="hard",
             seconds=180.0,

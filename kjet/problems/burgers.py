@@ -10,6 +10,7 @@ import torch
 from ..constraints import Dirichlet, Initial
 from ..data import Interval, Time
 from ..data.solvers import burgers_cole_hopf
+from ..errors import ConfigError
 from ..pde import Burgers
 from ..problem import Problem
 from ..registry import register
@@ -27,6 +28,10 @@ class BurgersProblem:
 
     nu: float = 0.01 / math.pi
 
+    def __post_init__(self) -> None:
+        if not self.nu > 0:
+            raise ConfigError(f"problem.nu must be positive; got {self.nu}")
+
     def build(self) -> Problem:
         """Make the problem."""
         return Problem(
@@ -40,7 +45,7 @@ class BurgersProblem:
             ],
             reference=lambda x, t: burgers_cole_hopf(x, t, self.nu),
             network={"width": 24, "depth": 3},
-            points=4000,
+            points=2000,
             boundary_points=100,
             seconds=120.0,
         )

@@ -40,7 +40,7 @@ class KdVProblem:
             conditions=[Initial(u=lambda x: torch.cos(math.pi * x)), Periodic("x", order=2)],
             reference=self._reference(),
             network={"width": 24, "depth": 3},
-            points=4000,
+            points=2000,
             boundary_points=200,
             constraint="hard",
             seconds=180.0,

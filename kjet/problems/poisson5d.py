@@ -36,22 +36,19 @@ class Poisson5DProblem:
     def build(self) -> Problem:
         """Make the problem."""
         coords = tuple(f"x{i + 1}" for i in range(self.dim))
+
+        def solution(**names: Any) -> Any:
+            # parameters of the equation come by name, too
+            return sum(torch.cos(math.pi * names[coord]) for coord in coords)
+
         return Problem(
             name="poisson5d",
-            equation=Poisson(coords=coords, source=_source),
+            equation=Poisson(coords=coords, source=lambda **names: math.pi**2 * solution(**names)),
             domain=Box([(0.0, 1.0)] * self.dim, coords=coords),
-            conditions=[Dirichlet("boundary", u=_solution)],
-            reference=_solution,
+            conditions=[Dirichlet("boundary", u=solution)],
+            reference=solution,
             network={"hidden": [64, 64, 48, 48]},
             points=1000,
             boundary_points=200,
             seconds=180.0,
         )
-
-
-def _solution(**x: Any) -> Any:
-    return sum(torch.cos(math.pi * column) for column in x.values())
-
-
-def _source(**x: Any) -> Any:
-    return math.pi**2 * _solution(**x)

@@ -1,10 +1,11 @@
 """Training: from a problem to a solution, with everything that happens on the way written down."""
 
+from .loading import load
 from .loop import Trainer
 from .model import Model
 from .objective import ResidualObjective, Term
 from .settings import ConstraintConfig, SamplerConfig, TrainerConfig
-from .solution import Solution, load
+from .solution import Solution
 from .solve import solve
 
 __all__ = [

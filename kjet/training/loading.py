@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..constraints import Draw
+from ..constraints import Condition, Draw
 from ..data import make_sampler
 from ..errors import RunError
 from ..operators import NETWORKS, NetworkConfig
+from ..pde import Unknown
 from ..problem import Problem
 from .checkpoint import load_checkpoint
+from .inputs import Inputs
+from .model import Model
 from .settings import ConstraintConfig, SamplerConfig
 from .setup import build_model, build_objective
 from .solution import Solution
@@ -56,8 +59,11 @@ def load(
     options: dict[str, Any] = {
         "generator": torch.Generator().manual_seed(0), "dtype": getattr(torch, meta["dtype"]), "device": "cpu",
     }  # fmt: skip
+    soft: list[Condition] = []
     if problem is None:
-        model, soft = _rebuild(meta, config, constraint, options, path), []
+        if meta["ansatz"]:
+            raise RunError(f"{path} has hard constraints; load it with kjet.load(path, problem=problem)")
+        model = _rebuild(meta, config, options)
     else:
         _check(meta, problem, path)
         model, soft = build_model(problem, config, constraint, **options)
@@ -65,23 +71,34 @@ def load(
         model.load_state_dict(stored.tensors)
     except RuntimeError as error:
         raise RunError(f"{path} does not fit the network or the conditions given: {error}") from error
-    objective = None
-    if problem is not None:
+    solution = Solution(model, problem, info.pop("status"), info.pop("reason"), meta["history"], info)
+    solution.network = None if isinstance(config, nn.Module) else config
+    if problem is None:
+        solution.inputs = _inputs(meta)
+    else:
         draw = Draw(make_sampler(SamplerConfig().name), options["generator"], options["dtype"])
-        weight = constraint.weight
-        objective = build_objective(problem, model, soft, SamplerConfig(), draw, weight)
-    described = None if isinstance(config, nn.Module) else config
-    return Solution(
-        model, problem, info.pop("status"), info.pop("reason"), meta["history"], info, described, objective,
-        meta["periods"], meta["bounds"],
-    )  # fmt: skip
+        solution.objective = build_objective(problem, model, soft, SamplerConfig(), draw, constraint.weight)
+    return solution
+
+
+def _rebuild(meta: Mapping[str, Any], network: nn.Module | NetworkConfig, options: Mapping[str, Any]) -> Model:
+    """Build the model from what was stored of the problem."""
+    fields, coords = tuple(meta["fields"]), tuple(meta["coords"])
+    parameters = {**meta["known"], **{name: Unknown(**bounds) for name, bounds in meta["unknowns"].items()}}
+    core = network if isinstance(network, nn.Module) else _inputs(meta).build(network, len(fields), **options)
+    return Model(core, parameters, fields, coords).to(dtype=options["dtype"])
+
+
+def _inputs(meta: Mapping[str, Any]) -> Inputs:
+    return Inputs.from_plain(tuple(meta["coords"]), meta["inputs"])
 
 
 def _network(meta: Mapping[str, Any], path: str | Path) -> NetworkConfig:
     if meta["network"] is None:
         raise RunError(f"{path} was trained with a network of your own; load it with kjet.load(path, network=module)")
     options = dict(meta["network"])
-    return NETWORKS[options.pop("name")](**options)
+    config: NetworkConfig = NETWORKS[options.pop("name")](**options)
+    return config
 
 
 def _check(meta: Mapping[str, Any], problem: Problem, path: str | Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from ..constraints import Draw
 from ..data import Points
 from ..errors import DivergenceError, RunError
-from ..optim import Optimizer, State, Status
+from ..optim import NEVER, Optimizer, State, Status, best_so_far
 from ..problem import Problem
 from ..typing import Tensor
 from .checkpoint import Checkpoint, pack_generator, save_checkpoint, unpack_generator
@@ -79,6 +79,11 @@ class Trainer:
             return self.problem.seconds
         return self.settings.max_seconds
 
+    @property
+    def best(self) -> tuple[Tensor, float]:
+        """Parameters to use if training ends now, and their loss."""
+        return best_so_far(self.theta, self.loss, self.state)
+
     def fit(self, progress: Progress | None = None) -> None:
         """Train until a limit, a signal or the end of progress; sets ``status`` and ``reason``.
 
@@ -126,7 +131,8 @@ class Trainer:
         done = self.optimizer.step(self.objective, self.theta, self.state)
         self.theta, self.state, self.loss = done.theta, done.state, done.loss
         self.step += 1
-        every = self.sampler.every or self.optimizer.resample_every(self.state)
+        asked = self.optimizer.resample_every(self.state)
+        every = asked if self.sampler.every is None or asked >= NEVER else self.sampler.every
         due = self.sampler.adaptive != "none" and self.step - self._last_draw >= every
         if done.status is Status.OK:
             self._stalls = 0
@@ -201,7 +207,8 @@ class Trainer:
                 if value is not None:
                     tensors[f"points.{term.name}.{part}"] = value
         meta = {
-            "optimizer": scalars, "seconds": self.seconds, "loss": self.loss if math.isfinite(self.loss) else None,
+            "optimizer": scalars, "method": type(self.optimizer).__name__, "seconds": self.seconds,
+            "loss": self.loss if math.isfinite(self.loss) else None,
             "last_draw": self._last_draw, "stalls": self._stalls, "history": self.history,
             "measures": {t.name: t.points.measure for t in self.objective.terms},
         }  # fmt: skip
@@ -211,13 +218,18 @@ class Trainer:
         """Continue from a checkpoint, bit for bit.
 
         Raises:
-            RunError: If it belongs to another model or other conditions.
+            RunError: If it belongs to another model, optimizer or other conditions.
         """
         tensors, meta = checkpoint.tensors, checkpoint.meta
         if tensors["theta"].shape != self.theta.shape or tensors["theta"].dtype != self.theta.dtype:
             raise RunError(
                 f"the checkpoint has {tensors['theta'].numel()} parameters in {tensors['theta'].dtype}; this run has "
                 f"{self.theta.numel()} in {self.theta.dtype}. Resume with the operator and dtype of the first run"
+            )
+        if meta["method"] != type(self.optimizer).__name__:
+            raise RunError(
+                f"the checkpoint was written by {meta['method']}, this run has {type(self.optimizer).__name__}; resume "
+                "with the optimizer of the first run"
             )
         names = {t.name for t in self.objective.terms}
         if set(meta["measures"]) != names:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..constraints import Condition, Dirichlet, DirichletAnsatz, Draw, Initial, Periodic, PeriodicEmbedding
+from ..constraints import Condition, Dirichlet, DirichletAnsatz, Draw, Initial, Periodic
 from ..errors import ConfigError
 from ..jets import jet
 from ..operators import NetworkConfig
 from ..pde import call_with_names
 from ..problem import Problem
-from ..typing import Float, Tensor
+from .inputs import Inputs, repeated_conditions
 from .model import Model
 from .objective import ResidualObjective, Term
 from .settings import ConstraintConfig, SamplerConfig
 
-__all__ = ["Inputs", "build_model", "build_objective"]
+__all__ = ["build_model", "build_objective"]
 
 _logger = logging.getLogger(__name__)
 _PAIRS = 32  # pairs of points at which values are compared
@@ -44,58 +43,18 @@ def build_model(
     """
     how = problem.constraint if constraint.name == "auto" else constraint.name
     soft = list(problem.conditions)
-    repeated = [] if constraint.name == "soft" or isinstance(network, nn.Module) else _repeated(problem)
+    repeated = [] if constraint.name == "soft" or isinstance(network, nn.Module) else repeated_conditions(problem)
     if isinstance(network, nn.Module):
         core = network.to(dtype=dtype, device=device)
     else:
-        inputs = Inputs(problem.domain.coords, problem.domain.bounds, _periods(problem, repeated), constraint.harmonics)
-        core = inputs.build(network, len(problem.fields), generator=generator, dtype=dtype, device=device)
+        core = Inputs.of(problem, constraint).build(
+            network, len(problem.fields), generator=generator, dtype=dtype, device=device
+        )
         soft = [c for c in soft if c not in repeated]
     if how == "hard":
         core, soft = _hard(problem, core, soft, repeated)
     model = Model(core, problem.all_parameters, problem.fields, problem.domain.coords).to(dtype=dtype, device=device)
     return model, soft
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a network must know of the coordinates.
-
-    Attributes:
-        coords: Names.
-        bounds: Lowest and highest value of each, mapped to -1 and 1.
-        periods: Periodic coordinate to its start and length.
-        harmonics: Sines and cosines for each periodic coordinate.
-    """
-
-    coords: tuple[str, ...]
-    bounds: Float[Tensor, "d 2"]
-    periods: Mapping[str, tuple[float, float]]
-    harmonics: int
-
-    def build(
-        self, network: NetworkConfig, outputs: int, *, generator: torch.Generator, dtype: Any, device: Any
-    ) -> nn.Module:
-        """Make the network, behind an embedding of the periodic coordinates if there are any."""
-        options: dict[str, Any] = {"dtype": dtype, "device": device}
-        if not self.periods:
-            d = len(self.coords)
-            return network.build(d, outputs, input_range=self.bounds, generator=generator, **options)
-        embedding = PeriodicEmbedding(self.coords, self.periods, self.harmonics, input_range=self.bounds, **options)
-        columns, bounds = embedding.out_features, embedding.output_range
-        core = network.build(columns, outputs, input_range=bounds, generator=generator, **options)
-        return nn.Sequential(embedding, core)
-
-
-def _repeated(problem: Problem) -> list[Periodic]:
-    """Conditions in which every field repeats, so that an embedding can have them exactly."""
-    everything = set(problem.fields)
-    return [c for c in problem.conditions if isinstance(c, Periodic) and set(c.fields or everything) == everything]
-
-
-def _periods(problem: Problem, repeated: Sequence[Periodic]) -> dict[str, tuple[float, float]]:
-    sides = {c.coord: problem.domain.bounds[problem.domain.coords.index(c.coord)].tolist() for c in repeated}
-    return {name: (low, high - low) for name, (low, high) in sides.items()}
 
 
 def _hard(

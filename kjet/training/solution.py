@@ -12,16 +12,20 @@ from typing import Any
 
 import torch
 
+from ..constraints import DirichletAnsatz
 from ..data import Points
 from ..errors import ConfigError, RunError, unknown
 from ..operators import NETWORKS, NetworkConfig
 from ..problem import Problem
 from ..typing import Float, Tensor
-from .checkpoint import save_checkpoint
+from .checkpoint import save_folder
+from .inputs import Inputs
 from .model import Model
 from .objective import ResidualObjective
+from .reference import reference_values
+from .settings import ConstraintConfig
 
-__all__ = ["Solution", "load"]
+__all__ = ["Solution"]
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +43,7 @@ class Solution:
         info: Numbers for the summary.
         network: Configuration of the network, where it has one.
         objective: Residuals at the last points.
+        inputs: What the network knows of the coordinates; None follows from the problem.
     """
 
     model: Model
@@ -49,6 +54,7 @@ class Solution:
     info: dict[str, Any] = field(default_factory=dict)
     network: NetworkConfig | None = None
     objective: ResidualObjective | None = None
+    inputs: Inputs | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -76,28 +82,35 @@ class Solution:
         """
         x = self._tensor(points)
         with torch.no_grad():
-            values = self.model(x)
+            values: Tensor = self.model(x)
         return {name: values[:, i] for i, name in enumerate(self.fields)}
 
     def _tensor(self, points: Any) -> Tensor:
+        if isinstance(points, Points):
+            points = {name: points.column(name) for name in points.coords}
         if isinstance(points, Mapping):
-            for name in points:
-                if name not in self.coords:
-                    raise ConfigError(unknown("coordinate", str(name), self.coords, "the solution"))
-            missing = [name for name in self.coords if name not in points]
-            if missing:
-                raise ConfigError(
-                    f"predict() needs the coordinates {', '.join(self.coords)}; {', '.join(missing)} missing"
-                )
-            columns = torch.broadcast_tensors(*(torch.as_tensor(points[name]).reshape(-1) for name in self.coords))
-            points = torch.stack([c.to(torch.float64) for c in columns], -1)
-        x = points.x if isinstance(points, Points) else torch.as_tensor(points)
+            points = self._joined(points)
+        x = torch.as_tensor(points, dtype=torch.float64)  # lists of numbers would become float32 and lose digits
         like = next(self.model.parameters())
         if x.ndim != 2 or x.shape[1] != len(self.coords):
             raise ConfigError(f"points of shape {tuple(x.shape)}; expected (n, {len(self.coords)}) for {self.coords}")
         if not bool(torch.isfinite(x).all()):
             raise ConfigError(f"{int((~torch.isfinite(x)).any(1).sum())} points are not finite; remove them first")
         return x.to(like)
+
+    def _joined(self, points: Mapping[str, Any]) -> Float[Tensor, "n d"]:
+        for name in points:
+            if name not in self.coords:
+                raise ConfigError(unknown("coordinate", str(name), self.coords, "the solution"))
+        missing = [name for name in self.coords if name not in points]
+        if missing:
+            raise ConfigError(f"points need the coordinates {', '.join(self.coords)}; {', '.join(missing)} missing")
+        columns = [torch.as_tensor(points[name], dtype=torch.float64).reshape(-1) for name in self.coords]
+        n = next((len(column) for column in columns if len(column) != 1), 1)
+        for name, column in zip(self.coords, columns, strict=True):
+            if len(column) not in (1, n):
+                raise ConfigError(f"points have {len(column)} values of {name} and {n} of another coordinate")
+        return torch.stack([column.expand(n) for column in columns], -1)
 
     def residual(self, points: Any) -> dict[str, Float[Tensor, " n"]]:
         """Evaluate the residuals of the equation, unreduced: what is left of it at the points.
@@ -158,15 +171,22 @@ class Solution:
         return solution_figure(self._view(), resolution=resolution)
 
     def save(self, path: str | Path) -> Path:
-        """Write network and parameters as a folder of safetensors and JSON, complete or not at all."""
-        tensors = {name: value for name, value in self.model.state_dict().items()}
+        """Write network and parameters as a folder of safetensors and JSON, complete or not at all.
+
+        Raises:
+            RunError: If something else has that name already, or the folder cannot be written.
+        """
+        inputs = self.inputs
+        if self.problem is not None:
+            inputs = Inputs.of(self.problem, ConstraintConfig(**self.info.get("constraint", {})))
         meta = {
-            "fields": self.fields, "coords": self.coords, "known": self.model.known, "parameters": self.parameters,
-            "network": _describe(self.network), "summary": self.summary(),
-            "dtype": str(next(self.model.parameters()).dtype).removeprefix("torch."),
+            "fields": self.fields, "coords": self.coords, "known": self.model.known,
+            "unknowns": {name: dataclasses.asdict(unknown) for name, unknown in self.model.unknowns.items()},
+            "network": _describe(self.network), "ansatz": isinstance(self.model.network, DirichletAnsatz),
+            "inputs": None if inputs is None else inputs.plain(), "history": self.history,
+            "dtype": str(next(self.model.parameters()).dtype).removeprefix("torch."), "summary": self.summary(),
         }  # fmt: skip
-        target = Path(path)
-        return save_checkpoint(target.parent, 0, tensors, meta, name=target.name)
+        return save_folder(path, self.model.state_dict(), meta)
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><td>{k}</td><td>{json.dumps(v)}</td></tr>" for k, v in self.summary().items())
@@ -176,5 +196,5 @@ class Solution:
 def _describe(network: NetworkConfig | None) -> dict[str, Any] | None:
     for name, kind in NETWORKS.items():
         if type(network) is kind:
-            return {"name": name, **dataclasses.asdict(network)}  # type: ignore[call-overload]
+            return {"name": name, **dataclasses.asdict(network)}  # type: ignore[call-overload, arg-type]
     return None

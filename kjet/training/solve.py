@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 import resource
 import sys
 import time
@@ -76,6 +77,8 @@ def solve(
     ('completed', ['u'])
     """
     begun = time.perf_counter()
+    if resume and run_dir is None:
+        raise RunError("resume=True needs the run_dir of the run to continue")
     settings = _settings(trainer, limits)
     sampling = sampler or SamplerConfig()
     imposing = ConstraintConfig(constraint) if isinstance(constraint, str) else constraint
@@ -90,8 +93,6 @@ def solve(
     run = (
         None if run_dir is None else RunDirectory.open(Path(run_dir)) if resume else RunDirectory.create(Path(run_dir))
     )
-    if resume and run is None:
-        raise RunError("resume=True needs the run_dir of the run to continue")
     try:
         loop = Trainer(problem, objective, chosen, sampling, settings, draw, error, run, tuple(loggers))
         if resume and run is not None:
@@ -179,7 +180,8 @@ def _close(
 ) -> None:
     """Fill in the solution from the loop's last state."""
     model = loop.objective.model
-    model.load_flat(loop.theta)
+    theta, loss = loop.best
+    model.load_flat(theta)
     if loop.status == "running":
         loop.status, loop.reason = "failed", loop.reason or "an error ended the run"
     solution.status, solution.reason = loop.status, loop.reason
@@ -191,7 +193,7 @@ def _close(
         "seconds": round(loop.seconds, 3),
         "seconds_total": round(time.perf_counter() - begun, 3),
         "errors": measure_errors(error.found(), error.expected) if error.expected else {},
-        "loss": loop.loss,
+        "loss": loss,
         "terms": loop.history[-1]["terms"] if loop.history else {},
         "found": model.found(),
         "parameters": int(loop.theta.numel()),
@@ -203,5 +205,13 @@ def _close(
         "iterations_per_second": round(loop.step / loop.seconds, 3) if loop.seconds else None,
         "peak_memory_mb": round(peak, 1),
         "seed": seed,
-        "versions": versions(),
+        "versions": _versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    from importlib.metadata import version
+
+    names = ("kjet", "torch", "numpy", "scipy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -357,7 +357,6 @@ def test_every_equation_is_registered_and_tested():
     solved = {type(equation) for equation, _ in EXACT.values()}
     registered = {resolve("equation", name) for name in names("equation")}
     zoo = {cls for cls in registered if cls.__module__.startswith("kjet.pde.")}
-    assert len(zoo) == 17
     assert zoo == tested == solved
 
 

@@ -1,0 +1,73 @@
+"""What a network must know of the coordinates before it can be built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..constraints import Periodic, PeriodicEmbedding
+from ..operators import NetworkConfig
+from ..problem import Problem
+from ..typing import Float, Tensor
+from .settings import ConstraintConfig
+
+__all__ = ["Inputs", "repeated_conditions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Coordinates as a network takes them.
+
+    Attributes:
+        coords: Names.
+        bounds: Lowest and highest value of each, mapped to -1 and 1.
+        periods: Periodic coordinate to its start and length.
+        harmonics: Sines and cosines for each periodic coordinate.
+    """
+
+    coords: tuple[str, ...]
+    bounds: Float[Tensor, "d 2"]
+    periods: Mapping[str, tuple[float, float]]
+    harmonics: int = 1
+
+    @classmethod
+    def of(cls, problem: Problem, constraint: ConstraintConfig) -> Inputs:
+        """Return what follows from a problem and the way to impose its conditions."""
+        coords, bounds = problem.domain.coords, problem.domain.bounds
+        repeated = [] if constraint.name == "soft" else repeated_conditions(problem)
+        sides = {c.coord: bounds[coords.index(c.coord)].tolist() for c in repeated}
+        periods = {name: (low, high - low) for name, (low, high) in sides.items()}
+        return cls(coords, bounds, periods, constraint.harmonics)
+
+    @classmethod
+    def from_plain(cls, coords: tuple[str, ...], values: Mapping[str, Any]) -> Inputs:
+        """Make what :meth:`plain` described."""
+        periods = {name: (float(low), float(length)) for name, (low, length) in values["periods"].items()}
+        return cls(coords, torch.tensor(values["bounds"], dtype=torch.float64), periods, int(values["harmonics"]))
+
+    def plain(self) -> dict[str, Any]:
+        """Return all but the names as numbers that JSON can hold."""
+        return {"bounds": self.bounds.tolist(), "periods": dict(self.periods), "harmonics": self.harmonics}
+
+    def build(
+        self, network: NetworkConfig, outputs: int, *, generator: torch.Generator, dtype: Any, device: Any
+    ) -> nn.Module:
+        """Make the network, behind an embedding of the periodic coordinates if there are any."""
+        options: dict[str, Any] = {"dtype": dtype, "device": device}
+        if not self.periods:
+            d = len(self.coords)
+            return network.build(d, outputs, input_range=self.bounds, generator=generator, **options)
+        embedding = PeriodicEmbedding(self.coords, self.periods, self.harmonics, input_range=self.bounds, **options)
+        columns, bounds = embedding.out_features, embedding.output_range
+        core = network.build(columns, outputs, input_range=bounds, generator=generator, **options)
+        return nn.Sequential(embedding, core)
+
+
+def repeated_conditions(problem: Problem) -> list[Periodic]:
+    """Return the conditions in which every field repeats, which an embedding has exactly."""
+    everything = set(problem.fields)
+    return [c for c in problem.conditions if isinstance(c, Periodic) and set(c.fields or everything) == everything]

@@ -1,0 +1,237 @@
+"""The references of the zoo solve their equations and satisfy their conditions."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import kjet
+import kjet.problems
+from kjet.constraints import Draw
+from kjet.data import Sobol
+from kjet.errors import ConfigError
+from kjet.jets import reference
+from kjet.operators import MLPConfig
+from kjet.pde import Recorded, Unknown, Values
+from kjet.problem import Problem
+from kjet.problems import CavityProblem, HeatInverseProblem, KovasznayProblem, Poisson5DProblem
+from kjet.registry import names, resolve
+
+NAMES = names("problem")
+FROM_A_SOLVER = {"allen_cahn": 1e-4, "kdv": 1e-5}
+"""References that are computed, and how well finite differences of them satisfy the equation."""
+
+Fields = Callable[[Tensor], dict[str, Tensor]]
+Derivative = Callable[[Callable[[Tensor], Tensor], Tensor, tuple[int, ...]], Tensor]
+
+
+@cache
+def problem_of(name: str) -> Problem:
+    return resolve("problem", name)().build()
+
+
+def fields_of(problem: Problem) -> Fields:
+    def fields(x: Tensor) -> dict[str, Tensor]:
+        values = problem.reference(**{name: x[:, i] for i, name in enumerate(problem.domain.coords)})
+        return dict(values) if isinstance(values, dict) else {problem.fields[0]: values}
+
+    return fields
+
+
+def by_autograd(f: Callable[[Tensor], Tensor], x: Tensor, index: tuple[int, ...]) -> Tensor:
+    return reference.partials(lambda z: f(z)[:, None], x, [index])[index][:, 0]
+
+
+def by_differences(f: Callable[[Tensor], Tensor], x: Tensor, index: tuple[int, ...], h: float = 2e-3) -> Tensor:
+    """Central differences of order six: weights from the moments, on a tensor grid of the axes that are derived."""
+    offsets = torch.arange(-4, 5, dtype=torch.float64)
+    moments = offsets ** torch.arange(9, dtype=torch.float64)[:, None]
+    stencils = []
+    for order in index:
+        target = torch.zeros(9, dtype=torch.float64)
+        target[order] = math.factorial(order) / h**order
+        weights = torch.linalg.solve(moments, target)
+        stencils.append(
+            [(0.0, 1.0)] if order == 0 else list(zip((h * offsets).tolist(), weights.tolist(), strict=True))
+        )
+    total = torch.zeros(len(x), dtype=torch.float64)
+    for combination in itertools.product(*stencils):
+        shift = torch.tensor([step for step, _ in combination], dtype=torch.float64)
+        total += math.prod(weight for _, weight in combination) * f(x + shift)
+    return total
+
+
+def residuals(problem: Problem, recorded: Recorded, x: Tensor, derivative: Derivative, data=None) -> dict[str, Tensor]:
+    fields = fields_of(problem)
+    values = {}
+    for name, terms in recorded.leaves:
+        parts = [c * derivative(lambda z, name=name: fields(z)[name], x, index) for index, c in terms]
+        values[name, terms] = torch.stack(parts).sum(0)
+    truth = {"diffusivity": 0.3} if problem.name == "heat_inverse" else {}
+    numbers = {**problem.all_parameters, **truth}
+    assert not any(isinstance(value, Unknown) for value in numbers.values())
+    return dict(zip(recorded.names, recorded(Values(x, values, numbers, data or {})), strict=True))
+
+
+def draw(seed: int = 0) -> Draw:
+    return Draw(Sobol(), torch.Generator().manual_seed(seed), torch.float64)
+
+
+def inside(problem: Problem, n: int, margin: float) -> Tensor:
+    """Points at some distance from the faces of the bounding box, for the stencils."""
+    x = draw().boundary(problem.domain, 8 * n, "interior").x
+    low, high = problem.domain.bounds.unbind(1)
+    kept = x[((x > low + margin) & (x < high - margin)).all(1)]
+    return kept[:n]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_problems_build(name):
+    problem = problem_of(name)
+    assert problem.name == name
+    assert problem.reference is not None
+    assert problem.constraint in ("soft", "hard")
+    assert problem.points > 0
+    assert problem.boundary_points > 0
+    assert 0 < problem.seconds <= 600
+    MLPConfig(**problem.network)
+    assert "residual" in problem.describe() or "momentum" in problem.describe()
+    assert len({c.name for c in problem.conditions}) == len(problem.conditions)
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(FROM_A_SOLVER) - {"cavity"}))
+def test_closed_forms_solve_the_equation(name):
+    problem = problem_of(name)
+    x = inside(problem, 60, 0.02)
+    if name == "poisson_lshape":  # second derivatives grow without bound at the corner
+        x = x[x.norm(dim=1) > 0.1]
+    found = residuals(problem, problem.record()["equation"], x, by_autograd)
+    # terms of the size of u_xx, up to 1e3 for the shock, cancel; Cole-Hopf's quadrature adds its own error
+    tolerance = 1e-5 if name == "burgers" else 1e-10
+    for key, value in found.items():
+        assert float(value.abs().max()) < tolerance, key
+
+
+@pytest.mark.parametrize("name", sorted(FROM_A_SOLVER))
+def test_solutions_of_solvers_satisfy_the_equation(name):
+    """Finite differences at a few points away from the start, whose corner u_x smooths within a millisecond."""
+    problem = problem_of(name)
+    x = inside(problem, 12, 0.1)
+    (value,) = residuals(problem, problem.record()["equation"], x, by_differences).values()
+    (u_t,) = (by_differences(lambda z: fields_of(problem)(z)["u"], x, (0, 1)),)
+    assert float(u_t.abs().max()) > 0.1, "the points see something happen"
+    assert float(value.abs().max()) < FROM_A_SOLVER[name] * float(u_t.abs().max())
+
+
+def test_cavity_flow_satisfies_the_vorticity_equation():
+    """The curl of the momentum equations, which is free of the pressure, and continuity."""
+    problem = problem_of("cavity")
+    fields = fields_of(problem)
+    x = inside(problem, 10, 0.15)
+
+    def of(name: str, *index: int) -> Tensor:
+        return by_differences(lambda z: fields(z)[name], x, index, h=5e-3)
+
+    def vorticity(i: int, j: int) -> Tensor:
+        return of("v", i + 1, j) - of("u", i, j + 1)
+
+    u, v = fields(x)["u"], fields(x)["v"]
+    continuity = of("u", 1, 0) + of("v", 0, 1)
+    transport = u * vorticity(1, 0) + v * vorticity(0, 1) - (vorticity(2, 0) + vorticity(0, 2)) / 100.0
+    assert float(continuity.abs().max()) < 1e-6 * float(of("u", 0, 1).abs().max())
+    assert float(transport.abs().max()) < 1e-4 * float((u * vorticity(1, 0)).abs().max())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_references_satisfy_the_conditions(name):
+    problem = problem_of(name)
+    solved = name in FROM_A_SOLVER or name == "cavity"
+    for condition in problem.conditions:
+        if condition.name == "observations":
+            continue
+        points = condition.sample(problem.domain, 60, draw())
+        recorded = problem.record()[condition.name]
+        x, keep = points.x, slice(None)
+        if name == "allen_cahn" and condition.name.startswith("periodic"):
+            # the derivative of the start jumps across the period; it is smooth a little later
+            keep = x[: len(x) // 2, 1] > 0.05
+        if name == "cavity":  # the lid's velocity jumps at the corners
+            corner = (x - 0.5).abs().min(dim=1).values
+            keep = corner < 0.45
+        derivative = by_differences if solved else by_autograd
+        found = residuals(problem, recorded, x, derivative, condition.data(points))
+        for key, value in found.items():
+            left = condition.collapse(value, points)[keep]
+            assert len(left) > 10
+            assert float(left.abs().max()) < (1e-5 if solved else 1e-10), f"{condition.name}: {key}"
+
+
+def test_observations_are_the_reference_with_noise():
+    problem = problem_of("heat_inverse")
+    observed = next(c for c in problem.conditions if c.name == "observations")
+    points = observed.sample(problem.domain, 1, draw())
+    exact = problem.reference(points.column("x"), points.column("t"))
+    noise = observed.data(points)["observed_u"] - exact
+    assert len(points) == 200
+    assert 0.5 < float(noise.std() / (0.01 * exact.std())) < 1.5
+    other = HeatInverseProblem(data_seed=1).build().conditions[-1]
+    assert not torch.equal(other.sample(problem.domain, 1, draw()).x, points.x)
+    exactly = HeatInverseProblem(noise=0.0).build().conditions[-1]
+    points = exactly.sample(problem.domain, 1, draw())
+    expected = problem.reference(points.column("x"), points.column("t"))
+    torch.testing.assert_close(exactly.data(points)["observed_u"], expected)
+
+
+def test_parameters_reach_equation_and_reference():
+    problem = KovasznayProblem(reynolds=20.0).build()
+    x = inside(problem, 20, 0.02)
+    found = residuals(problem, problem.record()["equation"], x, by_autograd)
+    assert max(float(value.abs().max()) for value in found.values()) < 1e-12
+    assert CavityProblem(reynolds=10.0).build().equation.reynolds == 10.0
+    assert Poisson5DProblem(dim=2).build().domain.coords == ("x1", "x2")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Poisson5DProblem(dim=0), "problem.dim must be at least 1; got 0"),
+        (lambda: HeatInverseProblem(sensors=0), "problem.sensors must be positive; got 0"),
+        (lambda: HeatInverseProblem(diffusivity=-1.0), "problem.diffusivity must be positive"),
+        (lambda: HeatInverseProblem(noise=-0.1), "problem.noise must not be negative"),
+    ],
+)
+def test_values_out_of_range(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_names_are_looked_up():
+    assert len(NAMES) >= 10
+    with pytest.raises(ConfigError, match='unknown problem "burger".*Did you mean "burgers"'):
+        resolve("problem", "burger")
+
+
+def test_files_are_short():
+    for path in Path(kjet.problems.__file__).parent.glob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 80, path
+
+
+def test_error_drops_in_fifteen_steps():
+    problem = problem_of("poisson2d")
+    solution = kjet.solve(problem, network=MLPConfig(width=16, depth=2), max_steps=15, progress=False)
+    first, last = solution.history[0]["error"], solution.errors["u"]["rel_l2"]
+    assert last < 0.1 * first
+    assert last < 0.02
+
+
+@pytest.mark.slow
+def test_poisson_converges():
+    solution = kjet.solve(problem_of("poisson2d"), max_seconds=20, progress=False)
+    assert solution.errors["u"]["rel_l2"] < 1e-4
