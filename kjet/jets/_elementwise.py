@@ -10,14 +10,10 @@ import torch.nn.functional as F  # noqa: N812
 
 from ..typing import Tensor
 from ._ode import Pair, Riccati, push
-from ._series import Coefficient, cauchy, compose, compose_with_slope, cut, linear, plus
+from ._series import Coefficient, compose_with_slope, linear, plus
 from .jet import Jet, rule
 
-
-def _written(x: Jet) -> bool:
-    """Tell whether the rule with a written-out backward pass applies; a compiler fuses the plain one better."""
-    return x.coefficients[1] is not None and not torch.compiler.is_compiling()
-
+# --- functions that satisfy a differential equation -----------------------------------------------------------------
 
 _TANH = Riccati(torch.tanh, linear=False, square=-1.0)
 _TAN = Riccati(torch.tan, linear=False, square=1.0)
@@ -29,103 +25,52 @@ _SINH = Pair(torch.sinh, torch.cosh, 1.0)
 _COSH = Pair(torch.cosh, torch.sinh, 1.0)
 
 
-# --- functions that satisfy y' = g(y) x' ----------------------------------------------------------------------------
-
-
 @rule(torch.tanh, F.tanh)
 def tanh(x: Jet) -> Jet:
-    """``g = 1 - y^2``."""
-    if _written(x):
-        return push(x, _TANH)
-    y = torch.tanh(x.primal)
-    slope = 1 - y * y
-    return compose(x, y, slope, _minus_square, lambda: -y * slope)
-
-
-def _minus_square(k: int, y: list[Coefficient], g: list[Coefficient], rows: int) -> Coefficient:
-    square = cauchy(y, y, k, rows)
-    return None if square is None else -square
+    """``y' = (1 - y^2) x'``."""
+    return push(x, _TANH)
 
 
 @rule(torch.tan)
 def tan(x: Jet) -> Jet:
-    """``g = 1 + y^2``."""
-    if _written(x):
-        return push(x, _TAN)
-    y = torch.tan(x.primal)
-    slope = 1 + y * y
-    return compose(x, y, slope, lambda k, ys, g, rows: cauchy(ys, ys, k, rows), lambda: y * slope)
+    """``y' = (1 + y^2) x'``."""
+    return push(x, _TAN)
 
 
 @rule(torch.sigmoid, F.sigmoid, torch.special.expit)
 def sigmoid(x: Jet) -> Jet:
-    """``g = y - y^2``."""
-    if _written(x):
-        return push(x, _SIGMOID)
-    y = torch.sigmoid(x.primal)
-    slope = y * (1 - y)
-
-    def extend(k: int, ys: list[Coefficient], g: list[Coefficient], rows: int) -> Coefficient:
-        own = ys[k]
-        return plus(None if own is None else own[:rows], _minus_square(k, ys, g, rows))
-
-    return compose(x, y, slope, extend, lambda: slope * (0.5 - y))
+    """``y' = (y - y^2) x'``."""
+    return push(x, _SIGMOID)
 
 
 @rule(torch.exp)
 def exp(x: Jet) -> Jet:
-    """``g = y``."""
-    if _written(x):
-        return push(x, _EXP)
-    y = torch.exp(x.primal)
-    return compose(x, y, y, lambda k, ys, g, rows: cut(ys[k], rows), lambda: 0.5 * y)
-
-
-def _pair(x: Jet, value: Tensor, slope: Tensor, sign: float) -> Jet:
-    """``y' = g x', g' = sign * y x'``: sine and cosine (sign -1), their hyperbolic relatives (+1)."""
-
-    def extend(k: int, ys: list[Coefficient], g: list[Coefficient], rows: int) -> Coefficient:
-        total: Coefficient = None
-        for j in range(1, k + 1):
-            left, right = x.coefficients[j], ys[k - j]
-            if left is not None and right is not None:
-                right = right if j == k else right[:rows]
-                total = plus(total, (sign * j / k) * (left[:rows] * right))
-        return total
-
-    return compose(x, value, slope, extend, lambda: (0.5 * sign) * value)
+    """``y' = y x'``."""
+    return push(x, _EXP)
 
 
 @rule(torch.sin)
 def sin(x: Jet) -> Jet:
     """Sine and cosine run together."""
-    if _written(x):
-        return push(x, _SIN)
-    return _pair(x, torch.sin(x.primal), torch.cos(x.primal), -1.0)
+    return push(x, _SIN)
 
 
 @rule(torch.cos)
 def cos(x: Jet) -> Jet:
     """Cosine, with minus sine as its slope."""
-    if _written(x):
-        return push(x, _COS)
-    return _pair(x, torch.cos(x.primal), -torch.sin(x.primal), -1.0)
+    return push(x, _COS)
 
 
 @rule(torch.sinh)
 def sinh(x: Jet) -> Jet:
     """Hyperbolic sine."""
-    if _written(x):
-        return push(x, _SINH)
-    return _pair(x, torch.sinh(x.primal), torch.cosh(x.primal), 1.0)
+    return push(x, _SINH)
 
 
 @rule(torch.cosh)
 def cosh(x: Jet) -> Jet:
     """Hyperbolic cosine."""
-    if _written(x):
-        return push(x, _COSH)
-    return _pair(x, torch.cosh(x.primal), torch.sinh(x.primal), 1.0)
+    return push(x, _COSH)
 
 
 # --- functions whose derivative is a function with rules ------------------------------------------------------------

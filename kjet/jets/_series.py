@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -71,49 +70,19 @@ def convolve(
     return plus(outer, None if inner is None else a.layout.reduce(k, inner))
 
 
-def compose(
-    x: Jet,
-    value: Tensor,
-    slope: Tensor,
-    extend: Callable[[int, list[Coefficient], list[Coefficient], int], Coefficient],
-    half_curvature: Callable[[], Tensor] | None = None,
-) -> Jet:
-    """Push a jet through ``y = f(x)`` by its differential equation ``y' = g x'``.
+def compose_with_slope(x: Jet, value: Tensor, slope: Callable[[Any], Any]) -> Jet:
+    """Push a jet through ``y = f(x)`` whose derivative is a torch function that has rules itself.
 
-    ``y_k = g_0 x_k + (1/k) sum_{0<j<k} j x_j g_{k-j}``, where the second part needs lower orders only and is summed
-    into its slots before the first is added. This recurrence keeps float32 digits at high order where Stirling-type
-    formulas lose them.
+    ``y_k = g_0 x_k + (1/k) sum_{0<j<k} j x_j g_{k-j}``, ``g = f'(x)``, where the second part needs lower orders only
+    and is summed into its slots before the first is added. This recurrence keeps float32 digits at high order where
+    Stirling-type formulas lose them.
 
     Args:
         x: Argument.
         value: ``f`` at the primal.
-        slope: ``g_0 = f'`` at the primal.
-        extend: ``(k, y, g, rows) -> g_k`` from the coefficients up to order ``k`` of ``y`` and below ``k`` of ``g``, on
-            the first ``rows`` rows.
-        half_curvature: ``f'' / 2`` at the primal: with it, order 2 takes the short form
-            ``f' x_2 + f''/2 reduce(x_1^2)``.
+        slope: ``f'``, of the primal or of a jet one order lower.
 
-    Cost: O(K^2) elementwise products.
-    """
-    layout = x.layout
-    y: list[Coefficient] = [value]
-    g: list[Coefficient] = [slope]
-    for k in range(1, layout.order + 1):
-        top = x.coefficients[k]
-        outer = None if top is None else slope * top
-        if k == 2 and half_curvature is not None:
-            first = x.lower(1, 2)
-            inner = None if first is None else half_curvature() * layout.reduce(2, first * first)
-        else:
-            inner = _inner(x, g, k)
-        y.append(plus(outer, inner))
-        if k < layout.order and not (k == 1 and layout.order == 2 and half_curvature is not None):
-            g.append(extend(k, y, g, layout.active(k + 1)))
-    return Jet(y, layout)
-
-
-def compose_with_slope(x: Jet, value: Tensor, slope: Callable[[Any], Any]) -> Jet:
-    """Push a jet through ``y = f(x)`` whose derivative ``slope`` is a torch function that has rules itself.
+    Cost: that of the slope, and O(K^2) elementwise products.
 
     >>> import torch
     >>> from kjet.jets.layout import Layout
@@ -123,12 +92,15 @@ def compose_with_slope(x: Jet, value: Tensor, slope: Callable[[Any], Any]) -> Je
     [-0.6931, 2.0, -2.0]
     """
     if x.order == 1:
-        derivative: list[Coefficient] = [slope(x.primal)]
+        g: list[Coefficient] = [slope(x.primal)]
     else:
-        shorter = x.layout.truncated()
         lower = [x.primal, *(x.lower(k, k + 1) for k in range(1, x.order))]
-        derivative = slope(Jet(lower, shorter)).coefficients
-    return compose(x, value, derivative[0], lambda k, y, g, rows: derivative[k])  # type: ignore[arg-type]
+        g = slope(Jet(lower, x.layout.truncated())).coefficients
+    y: list[Coefficient] = [value]
+    for k in range(1, x.order + 1):
+        top = x.coefficients[k]
+        y.append(plus(None if top is None else g[0] * top, _inner(x, g, k)))  # type: ignore[operator]
+    return Jet(y, x.layout)
 
 
 def _inner(x: Jet, g: list[Coefficient], k: int) -> Coefficient:
@@ -139,28 +111,3 @@ def _inner(x: Jet, g: list[Coefficient], k: int) -> Coefficient:
         if left is not None and right is not None:
             total = plus(total, (j / k) * (left * right[:active]))
     return None if total is None else x.layout.reduce(k, total)
-
-
-def cut(coefficient: Coefficient, rows: int) -> Coefficient:
-    """Keep the first ``rows`` rows."""
-    if coefficient is None or coefficient.shape[0] <= rows:
-        return coefficient
-    return coefficient[:rows]
-
-
-def cauchy(a: list[Coefficient], b: list[Coefficient], k: int, rows: int, start: int = 0) -> Coefficient:
-    """``sum_{i=start..k} a_i b_{k-i}`` on the first ``rows`` rows; entry 0 of each list has no row axis."""
-    total: Coefficient = None
-    for i in range(start, k + 1):
-        left, right = a[i], b[k - i]
-        if left is None or right is None:
-            continue
-        left = left if i == 0 else cut(left, rows)
-        right = right if i == k else cut(right, rows)
-        total = plus(total, left * right)  # type: ignore[operator]
-    return total
-
-
-def factorial(k: int) -> float:
-    """Return k! as a float."""
-    return float(math.factorial(k))

@@ -27,9 +27,10 @@ class Auto:
 
     No method wins everywhere: Gauss-Newton is unbeaten on smooth elliptic problems and stalls for long on transport,
     where a dense self-scaled Broyden method goes on. So both start from the same parameters on the same points with
-    the same amount of work. Gauss-Newton goes on if its loss is ten times lower (a hundred times, if there are more
+    the same amount of work. Gauss-Newton goes on if its loss is three times lower (a hundred times, if there are more
     residuals than parameters), else the other, which gains speed as it learns the curvature. When, over a quarter of
-    the work done so far, the loss has not fallen by a factor of ``10**stagnation``, the other one takes over.
+    the work done so far, the loss has not fallen by a factor of ``10**stagnation``, the other one takes over, for the
+    work of a trial or for as long as it does better.
 
     Networks with more than ``max_dense`` parameters cannot afford a dense inverse Hessian: they get Gauss-Newton in
     residual space, or L-BFGS where the residuals are too many for that as well.
@@ -38,7 +39,8 @@ class Auto:
     run goes on bit for bit.
 
     Attributes:
-        trial_steps: Gauss-Newton steps of the trial; the other method gets as much work.
+        trial_steps: Gauss-Newton steps of the trial, half of them with more residuals than parameters; the other
+            method gets as much work.
         max_dense: Most parameters for a dense inverse Hessian, and most residuals for Gauss-Newton beyond that.
         stagnation: Least decrease of log10(loss), between two looks, that counts as progress.
 
@@ -47,15 +49,15 @@ class Auto:
 
     >>> Auto(trial_steps=0)
     Traceback (most recent call last):
-    kjet.errors.ConfigError: Auto: trial_steps = 0; expected a positive integer. Use 15.
+    kjet.errors.ConfigError: Auto: trial_steps = 0; expected a positive integer. Use 25.
     """
 
-    trial_steps: int = 15
+    trial_steps: int = 25
     max_dense: int = 5000
     stagnation: float = 0.1
 
     def __post_init__(self) -> None:
-        require(self.trial_steps >= 1, "Auto", "trial_steps", self.trial_steps, "a positive integer", "Use 15.")
+        require(self.trial_steps >= 1, "Auto", "trial_steps", self.trial_steps, "a positive integer", "Use 25.")
         require(self.max_dense >= 1, "Auto", "max_dense", self.max_dense, "a positive integer", "Use 5000.")
         require(self.stagnation >= 0, "Auto", "stagnation", self.stagnation, "a number from 0", "Use 0.1.")
 
@@ -96,8 +98,8 @@ class Auto:
                 f"{bad} of {residual.numel()} residuals are not finite at the start; look for a division by zero, a "
                 "logarithm of a negative number or an overflow in the equation, or lower the range of the coordinates"
             )
-        p, r = theta.numel(), residual.numel()
-        own: State = state | {"residuals": r, "start_loss": float(residual.square().sum())}
+        p, r, loss = theta.numel(), residual.numel(), float(residual.square().sum())
+        own: State = state | {"residuals": r, "start_loss": loss, "mark_loss": loss, "best": math.inf, "look": 0.0}
         if p > self.max_dense:
             method = "gauss_newton" if r <= self.max_dense else "lbfgs"
             why = f"{method}: {p} parameters are too many for a dense inverse Hessian"
@@ -116,23 +118,23 @@ class Auto:
         return 1.5e-9 * r * p * done.evaluations + dense
 
     def _watch(self, done: Step) -> Step:
-        """Compare with the last look; change the method where too little was gained."""
+        """Look back from time to time; change the method where too little was gained."""
         state = done.state
-        mark, work = float(state.get("mark_work", 0.0)), float(state["work"])
-        window = max(float(state.get("trial_work", 0.0)), 0.25 * work)
-        best = min(done.loss, float(state.get("best", math.inf)))
-        stuck = done.status is not Status.OK
+        work, stuck = float(state["work"]), done.status is not Status.OK
+        best = min(done.loss, float(state["best"]))
         state["best"] = best
-        if not stuck and work - mark < window:
+        if work < float(state["look"]) and not stuck:
             return done
-        gained = math.log10(max(float(state.get("mark_loss", math.inf)), 1e-300) / max(best, 1e-300))
-        state |= {"mark_work": work, "mark_loss": best, "best": math.inf}
+        gained = math.log10(max(float(state["mark_loss"]), 1e-300) / max(best, 1e-300))
+        trial = float(state.get("trial_work", 0.0))
+        state |= {"mark_loss": best, "best": math.inf, "look": work + max(trial, 0.25 * work)}
         other = self._other(state)
-        if other is None or (gained >= self.stagnation and not stuck) or work == mark:
+        if other is None or (gained >= self.stagnation and not stuck):
             return done
-        why = f"{other}: {state['method']} gained {max(gained, 0.0):.2f} decades over the last quarter of the work"
-        own, _ = _split(state)
-        return _replace(done, _use(own, other, done.theta, "main", why), Status.OK)
+        # The other one proves itself within the work of a trial, or hands back what was put aside for it here.
+        state |= {"look": work + trial}
+        state["why"] = f"{other}: {state['method']} gained {max(gained, 0.0):.2f} decades since the last look"
+        return _replace(done, _hand_over(state, other, done.theta), Status.OK)
 
     def _other(self, state: State) -> str | None:
         if int(state["parameters"]) > self.max_dense:
@@ -162,7 +164,8 @@ def _trial(auto: Auto, done: Step) -> Step:
     work = float(state["work"])
     stuck = done.status is not Status.OK
     if state["method"] == "gauss_newton":
-        if count < auto.trial_steps and not stuck:
+        steps = (auto.trial_steps + 1) // 2 if _overdetermined(state) else auto.trial_steps
+        if count < steps and not stuck:
             return done
         own, inner = _split(state)
         own |= {"trial_work": work, "kept_loss": done.loss, "kept_theta": done.theta.clone()}
@@ -175,6 +178,10 @@ def _trial(auto: Auto, done: Step) -> Step:
     return _decide(done)
 
 
+def _overdetermined(state: State) -> bool:
+    return int(state["residuals"]) > int(state["parameters"])
+
+
 def _decide(done: Step) -> Step:
     own, inner = _split(done.state)
     kept = {key.removeprefix("kept."): own.pop(key) for key in list(own) if key.startswith("kept.")}
@@ -182,10 +189,11 @@ def _decide(done: Step) -> Step:
     for key in ("kept_theta", "kept_loss", "start"):
         own.pop(key)
     words = f"loss {loss:.1e} by gauss_newton, {done.loss:.1e} by ssbroyden after equal work"
-    own |= {"phase": "main", "mark_work": own["work"], "mark_loss": min(loss, done.loss)}
-    # Broyden's method is slow while it learns the curvature and gains speed later; Gauss-Newton starts at full speed, and
-    # with more residuals than parameters it is slowed down by its damping and by the size of its systems.
-    margin = 0.1 if int(own["residuals"]) <= int(own["parameters"]) else 0.01
+    work = float(own["work"])
+    own |= {"phase": "main", "mark_loss": min(loss, done.loss), "best": math.inf, "look": 1.5 * work}
+    # Broyden's method is slow while it learns the curvature and gains speed later; Gauss-Newton starts at full speed.
+    # With more residuals than parameters it is slowed down by its damping and by the size of its systems.
+    margin = 0.01 if _overdetermined(own) else 0.3
     if margin * done.loss <= loss:
         own |= {"method": "ssbroyden", "why": f"ssbroyden: {words}"}
         return _replace(done, _join(own, inner), Status.OK)
@@ -195,6 +203,16 @@ def _decide(done: Step) -> Step:
 
 def _use(own: State, method: str, theta: Tensor, phase: str, why: str) -> State:
     return _join(own | {"method": method, "phase": phase, "why": why}, _METHODS[method].init(theta))
+
+
+def _hand_over(state: State, method: str, theta: Tensor) -> State:
+    """Put the state of the method in use aside and go on with another, where that left off."""
+    own, inner = _split(state)
+    aside = {key: value for key, value in own.items() if key.startswith(f"aside.{method}.")}
+    own = {key: value for key, value in own.items() if key not in aside}
+    own |= {f"aside.{own['method']}.{key}": value for key, value in inner.items()}
+    known = {key.removeprefix(f"aside.{method}."): value for key, value in aside.items()}
+    return _join(own | {"method": method}, _METHODS[method].refresh(known) if known else _METHODS[method].init(theta))
 
 
 def _split(state: State) -> tuple[State, State]:

@@ -196,9 +196,10 @@ class SelfScaledBroyden(QuasiNewton):
         else:
             initial, product, old = 1.0, H @ gradient, direction
         q = product + old
-        yHy, s_g, q_g = torch.stack([y @ q, s @ gradient, q @ gradient]).tolist()
-        if not yHy > 0:
-            # Rounding has made H indefinite along y: the next line search finds out whether it still descends.
+        yHy, s_g, q_g, length, width = torch.stack([y @ q, s @ gradient, q @ gradient, s.norm(), q.norm()]).tolist()
+        if not (yHy > 0 and length > 0 and width > 0):
+            # Rounding has made H indefinite along y: the next line search finds out whether it still descends. Or the
+            # step is so short that its length underflows, and teaches nothing.
             return {"skipped": 1.0}
         b = -pair.step * pair.step * pair.slope / (initial * pair.sy)
         member = _MEMBERS[self.variant](b, yHy / pair.sy, y.numel())

@@ -42,7 +42,7 @@ class AllenCahnProblem:
             network={"width": 24, "depth": 3},
             points=2000,
             boundary_points=200,
-            constraint="hard",
+            condition_weight=100.0,
             seconds=180.0,
         )
 
