@@ -28,7 +28,7 @@ test:
 check: lint types test
 
 bench:
-	$(PYTHON) -m benchmarks
+	$(PYTHON) -m benchmarks.problems --out benchmarks/results/problems.json
 
 docs:
 	$(PYTHON) -m sphinx -W --keep-going -b html docs build/docs

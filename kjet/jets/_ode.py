@@ -15,14 +15,15 @@ from typing import Any, Protocol
 import torch
 
 from ..typing import Tensor
-from ._rows import Rows, dot_rows, recording
+from ._rows import Rows, dot_rows, eager, recording
 from ._series import Coefficient
 from .jet import Jet
 from .layout import Layout
 
 __all__ = ["Curve", "Pair", "Riccati", "push"]
 
-Times = Callable[[Tensor], Tensor]
+Times = Callable[..., Tensor]
+"""Multiplication by a fixed tensor, ``(c, out=None) -> g c``."""
 
 
 class Curve(Protocol):
@@ -33,8 +34,9 @@ class Curve(Protocol):
         """Whether ``g`` needs the argument, and not the value alone."""
         ...
 
-    def value(self, u: Tensor) -> Tensor:
-        """``f(u)``."""
+    @property
+    def function(self) -> Callable[..., Tensor]:
+        """``f``, with an argument `out`."""
         ...
 
     def times_slope(self, u: Coefficient, y: Tensor) -> Times:
@@ -56,22 +58,18 @@ class Riccati:
         square: Factor of the second term.
     """
 
-    function: Callable[[Tensor], Tensor]
+    function: Callable[..., Tensor]
     linear: bool
     square: float
     keeps_argument = False
 
-    def value(self, u: Tensor) -> Tensor:
-        """``f(u)``."""
-        return self.function(u)
-
     def times_slope(self, u: Coefficient, y: Tensor) -> Times:
         """Multiplication by ``(y or 1) + square y^2``: for tanh and sigmoid torch has it in one pass over memory."""
         if self.square == -1:
-            fused = torch.ops.aten.sigmoid_backward if self.linear else torch.ops.aten.tanh_backward
-            return lambda c: fused(c, y)
-        slope = torch.addcmul(y if self.linear else y.new_ones(()), y, y, value=self.square) if self.square else y
-        return lambda c: slope * c
+            return _fused(torch.ops.aten.sigmoid_backward if self.linear else torch.ops.aten.tanh_backward, y)
+        return _times(
+            torch.addcmul(y if self.linear else y.new_ones(()), y, y, value=self.square) if self.square else y
+        )
 
     def extend(self, u: Sequence[Coefficient], y: Sequence[Tensor], rows: Rows) -> Tensor:
         """``square (y^2)_k``, and ``y_k`` where the equation has it."""
@@ -94,23 +92,28 @@ class Pair:
         sign: ``f'' / f``.
     """
 
-    function: Callable[[Tensor], Tensor]
+    function: Callable[..., Tensor]
     derivative: Callable[[Tensor], Tensor]
     sign: float
     keeps_argument = True
 
-    def value(self, u: Tensor) -> Tensor:
-        """``f(u)``."""
-        return self.function(u)
-
     def times_slope(self, u: Coefficient, y: Tensor) -> Times:
         """Multiplication by ``f'(u)``."""
-        slope = self.derivative(u)  # type: ignore[arg-type]
-        return lambda c: slope * c
+        return _times(self.derivative(u))  # type: ignore[arg-type]
 
     def extend(self, u: Sequence[Coefficient], y: Sequence[Tensor], rows: Rows) -> Tensor:
         """Integrate ``sign y u'``."""
-        return _integrate(u, lambda c: y[0] * c, y, rows, self.sign)
+        top = u[rows.k]
+        lead = rows.zeros(y[0]) if top is None else self.sign * (y[0] * rows.cut(top))
+        return _integrate(lead, u, y, rows, self.sign)
+
+
+def _times(slope: Tensor) -> Times:
+    return lambda c, out=None: torch.mul(slope, c, out=out)
+
+
+def _fused(backward: Any, y: Tensor) -> Times:
+    return lambda c, out=None: backward(c, y) if out is None else backward.grad_input(c, y, grad_input=out)
 
 
 def push(x: Jet, curve: Curve) -> Jet:
@@ -119,126 +122,177 @@ def push(x: Jet, curve: Curve) -> Jet:
     Cost: O(K^2) elementwise products, and as many in the backward pass. The outputs are kept for it, and the argument
     for a :class:`Pair`.
     """
-    layout, u = x.layout, x.coefficients
+    layout = x.layout
+    if x.stack is not None and eager():
+        return Jet.stacked(_Push.apply(curve, layout, x.stack), layout)
+    u = x.coefficients
     if all(c is None for c in u[1:]):
-        return Jet([curve.value(x.primal), *u[1:]], layout)
+        return Jet([curve.function(x.primal), *u[1:]], layout)
     if u[1] is None:
         u = [u[0], x.primal.new_zeros(layout.rows(1), *(1,) * x.ndim), *u[2:]]
     if torch.compiler.is_compiling():  # which differentiates and fuses the recurrence by itself
-        return Jet(_solve(curve, layout, u, True), layout)
-    function = _Transformed if torch._C._are_functorch_transforms_active() else _Push
-    return Jet(function.apply(curve, layout, *u), layout)
+        return Jet(_solve(curve, layout, u), layout)
+    if eager():
+        return Jet.stacked(_Push.apply(curve, layout, *u), layout)
+    return Jet(_Mapped.apply(curve, layout, *u), layout)
 
 
 def _integrate(
-    u: Sequence[Coefficient], times: Times, g: Sequence[Tensor], rows: Rows, sign: float = 1.0
+    lead: Tensor, u: Sequence[Coefficient], g: Sequence[Tensor], rows: Rows, sign: float = 1.0
 ) -> Tensor:  # fmt: skip
-    """``sign (integral g u')_k``, with ``g_0`` given as a multiplication."""
-    k = rows.k
-    top = u[k]
-    if top is None:
-        total = rows.zeros(g[1][0])
-    else:
-        total = times(rows.cut(top))
-        total = total if sign == 1 else sign * total
-    for j in range(1, k):
+    """``sign (integral g u')_k`` from its leading term ``sign g_0 u_k``."""
+    for j in range(1, rows.k):
         factor = u[j]
         if factor is not None:
-            total = rows.add(total, factor, g[k - j], sign * j / k)
-    return total
+            lead = rows.add(lead, factor, g[rows.k - j], sign * j / rows.k)
+    return lead
 
 
-def _solve(curve: Curve, layout: Layout, u: Sequence[Coefficient], recorded: bool) -> list[Tensor]:
-    """Coefficients of ``y``."""
-    y = [curve.value(u[0])]  # type: ignore[arg-type]
+def _solve(curve: Curve, layout: Layout, u: Sequence[Coefficient]) -> list[Tensor]:
+    """Coefficients of ``y``, by operations that can be differentiated."""
+    y = [curve.function(u[0])]
     times, g = curve.times_slope(u[0], y[0]), [y[0]]
     for k in range(1, layout.order + 1):
-        y.append(_integrate(u, times, g, Rows(layout, k, None, recorded)))
+        rows, top = Rows(layout, k, None, True), u[k]
+        y.append(_integrate(rows.zeros(y[0]) if top is None else times(top), u, g, rows))
         if k < layout.order:
-            g.append(curve.extend(u, y, Rows(layout, k, layout.active(k + 1), recorded)))
+            g.append(curve.extend(u, y, Rows(layout, k, layout.active(k + 1), True)))
     return y
 
 
-def _keep(ctx: Any, curve: Curve, layout: Layout, u: Sequence[Coefficient], y: Sequence[Tensor]) -> None:
-    ctx.curve, ctx.layout = curve, layout
-    ctx.shapes = [None if c is None else c.shape for c in u]
-    kept = u if curve.keeps_argument else [None] * len(u)
-    ctx.save_for_backward(*kept, *y)
-    ctx.save_for_forward(*kept, *y)
+def _solve_into(stack: Tensor, curve: Curve, layout: Layout, u: Sequence[Coefficient], whole: Coefficient) -> None:
+    """Write the coefficients of ``y`` into one tensor; ``whole`` is that of u, if there is one."""
+    y = layout.split(stack)
+    curve.function(u[0], out=y[0])
+    times, g = curve.times_slope(u[0], y[0]), [y[0]]
+    if whole is not None:
+        times(whole[1:], out=stack[1:])
+    for k in range(1, layout.order + 1):
+        top = u[k]
+        if top is None:
+            y[k].zero_()
+        elif whole is None:
+            times(top, out=y[k])
+        _integrate(y[k], u, g, Rows(layout, k, None, False))
+        if k < layout.order:
+            g.append(curve.extend(u, y, Rows(layout, k, layout.active(k + 1), False)))
 
 
-def _slopes(ctx: Any, saved: Sequence[Tensor], recorded: bool) -> tuple[Times, list[Tensor]]:
+def _slopes(curve: Curve, layout: Layout, u: Any, y: Sequence[Tensor], recorded: bool) -> tuple[Times, list[Tensor]]:
     """Multiplication by ``g_0``, and every other coefficient of ``g``."""
-    count, curve = ctx.layout.order + 1, ctx.curve
-    u, y = saved[:count], saved[count:]
-    higher = [curve.extend(u, y, Rows(ctx.layout, k, None, recorded)) for k in range(1, count)]
+    higher = [curve.extend(u, y, Rows(layout, k, None, recorded)) for k in range(1, layout.order + 1)]
     return curve.times_slope(u[0], y[0]), [y[0], *higher]
 
 
+def _transpose(
+    j: int, lead: Tensor, g: Sequence[Tensor], dy: Sequence[Tensor], layout: Layout, recorded: bool
+) -> Tensor:  # fmt: skip
+    """``du_j = sum_{k>=j} g_{k-j} dy_k`` from its leading term ``g_0 dy_j``, over the rows as well for the primal."""
+    for k in range(j + 1, layout.order + 1):
+        if j == 0:
+            lead = dot_rows(lead, g[k], dy[k], recorded)
+        else:
+            lead = Rows(layout, k, None, recorded).spread(lead, g[k - j], dy[k])
+    return lead
+
+
+def _differentiate(
+    curve: Curve, layout: Layout, u: Any, y: Sequence[Tensor], dy: Sequence[Tensor], wanted: Sequence[bool]
+) -> list[Coefficient]:  # fmt: skip
+    """Coefficients of ``du`` that are wanted."""
+    recorded = recording(*dy, *y)
+    times, g = _slopes(curve, layout, u, y, recorded)
+    return [_transpose(j, times(dy[j]), g, dy, layout, recorded) if want else None for j, want in enumerate(wanted)]
+
+
+def _push_forward(
+    curve: Curve, layout: Layout, u: Any, y: Sequence[Tensor], du: Sequence[Coefficient]
+) -> list[Tensor]:  # fmt: skip
+    """Change of ``y`` with ``u``: the product of series ``g du``."""
+    times, g = _slopes(curve, layout, u, y, True)
+    dy = []
+    for k in range(layout.order + 1):
+        top, own = du[k], du[0]
+        total = torch.zeros_like(y[k]) if top is None else times(top).expand_as(y[k])
+        total = total + g[k] * own if k and own is not None else total
+        for j in range(1, k):
+            part = du[j]
+            total = total if part is None else Rows(layout, k, None, True).add(total, part, g[k - j], 1.0)
+        dy.append(total)
+    return dy
+
+
 class _Push(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, curve: Curve, layout: Layout, *u: Coefficient) -> tuple[Tensor, ...]:
-        y = _solve(curve, layout, u, False)
-        _keep(ctx, curve, layout, u, y)
-        ctx.set_materialize_grads(False)
-        return tuple(y)
+    """From one stack, or from coefficients, to one stack."""
 
     @staticmethod
-    def backward(ctx: Any, *dy: Coefficient) -> tuple[Any, ...]:  # type: ignore[override]
-        saved = ctx.saved_tensors
-        recorded = recording(*dy, *saved)
-        times, g = _slopes(ctx, saved, recorded)
-        du: list[Coefficient] = []
-        for j, shape in enumerate(ctx.shapes):
-            needed = shape is not None and ctx.needs_input_grad[2 + j]
-            total = _transpose(j, times, g, dy, ctx.layout, recorded) if needed else None
-            du.append(total if total is None or total.shape == shape else total.sum_to_size(shape))
-        return None, None, *du
+    def forward(ctx: Any, curve: Curve, layout: Layout, *u: Coefficient) -> Tensor:
+        whole = u[0] if len(u) == 1 else None
+        parts = u if whole is None else layout.split(whole)
+        stack = parts[0].new_empty(layout.channels(), *parts[0].shape)  # type: ignore[union-attr]
+        _solve_into(stack, curve, layout, parts, whole)
+        ctx.curve, ctx.layout = curve, layout
+        ctx.shapes = [None if c is None else c.shape for c in u]
+        kept = u if curve.keeps_argument else ()
+        ctx.save_for_backward(stack, *kept)
+        ctx.save_for_forward(stack, *kept)
+        return stack
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, ...]:  # type: ignore[override]
-        du, (times, g) = tangents[2:], _slopes(ctx, ctx.saved_tensors, True)
-        dy = [torch.zeros_like(g[0]) if du[0] is None else times(du[0])]
-        for k in range(1, ctx.layout.order + 1):
-            total = torch.zeros_like(g[k]) if du[k] is None else times(du[k])
-            total = total if du[0] is None else total + g[k] * du[0]
-            rows = Rows(ctx.layout, k, None, True)
-            for j in range(1, k):
-                total = total if du[j] is None else rows.add(total, du[j], g[k - j], 1.0)
-            dy.append(total)
-        return tuple(dy)
+    def _saved(ctx: Any) -> tuple[list[Tensor], Any]:
+        stack, *u = ctx.saved_tensors
+        return ctx.layout.split(stack), (u or (None,)) if len(u) != 1 else ctx.layout.split(u[0])
+
+    @staticmethod
+    def backward(ctx: Any, change: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        curve, layout, (y, u) = ctx.curve, ctx.layout, _Push._saved(ctx)
+        dy = layout.split(change)
+        if len(ctx.shapes) > 1:
+            wanted = [s is not None and ctx.needs_input_grad[2 + j] for j, s in enumerate(ctx.shapes)]
+            found = _differentiate(curve, layout, u, y, dy, wanted)
+            return None, None, *(c if c is None else c.sum_to_size(s) for c, s in zip(found, ctx.shapes, strict=True))
+        if recording(change):
+            found = _differentiate(curve, layout, u, y, dy, [True] * len(y))
+            return None, None, torch.cat([found[0].unsqueeze(0), *found[1:]])  # type: ignore[union-attr,list-item]
+        times, g = _slopes(curve, layout, u, y, False)
+        whole = times(change)
+        for j, lead in enumerate(layout.split(whole)):
+            _transpose(j, lead, g, dy, layout, False)
+        return None, None, whole
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:  # type: ignore[override]
+        y, u = _Push._saved(ctx)
+        du = tangents[2:] if len(tangents) > 3 else ctx.layout.split(tangents[2])
+        dy = _push_forward(ctx.curve, ctx.layout, u, y, du)
+        return torch.cat([dy[0].unsqueeze(0), *dy[1:]])
 
 
-class _Transformed(torch.autograd.Function):
-    """The same where vmap or forward mode map it; the plain one spares their detour."""
+class _Mapped(torch.autograd.Function):
+    """From coefficients to coefficients, for vmap and the other transforms of torch.func."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(curve: Curve, layout: Layout, *u: Coefficient) -> tuple[Tensor, ...]:  # type: ignore[override]
-        return tuple(_solve(curve, layout, u, recording(*u)))
+        return tuple(_solve(curve, layout, u))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        curve, layout, *u = inputs
-        _keep(ctx, curve, layout, u, output)
+        ctx.curve, ctx.layout, *u = inputs
+        ctx.shapes = [None if c is None else c.shape for c in u]
+        kept = u if ctx.curve.keeps_argument else [None] * len(u)
+        ctx.save_for_backward(*output, *kept)
+        ctx.save_for_forward(*output, *kept)
 
-    backward, jvp = _Push.backward, _Push.jvp
+    @staticmethod
+    def backward(ctx: Any, *dy: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        count, saved = len(dy), ctx.saved_tensors
+        wanted = [s is not None and ctx.needs_input_grad[2 + j] for j, s in enumerate(ctx.shapes)]
+        found = _differentiate(ctx.curve, ctx.layout, saved[count:], saved[:count], dy, wanted)
+        return None, None, *(c if c is None else c.sum_to_size(s) for c, s in zip(found, ctx.shapes, strict=True))
 
-
-def _transpose(
-    j: int, times: Times, g: Sequence[Tensor], dy: Sequence[Coefficient], layout: Layout, recorded: bool
-) -> Coefficient:  # fmt: skip
-    """``du_j = sum_{k>=j} g_{k-j} dy_k``, over the rows as well for the primal."""
-    own = dy[j]
-    total: Coefficient = None if own is None else times(own)
-    for k in range(j + 1, layout.order + 1):
-        later = dy[k]
-        if later is None:
-            continue
-        if j == 0:
-            total = dot_rows(total, g[k], later, recorded)
-        else:
-            start = Rows(layout, j, None, recorded).zeros(g[0]) if total is None else total
-            total = Rows(layout, k, None, recorded).spread(start, g[k - j], later)
-    return total
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, ...]:  # type: ignore[override]
+        count, saved = len(tangents) - 2, ctx.saved_tensors
+        return tuple(_push_forward(ctx.curve, ctx.layout, saved[count:], saved[:count], tangents[2:]))

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from ..errors import JetRuleError
 from ..typing import Tensor
+from ._rows import eager
 from ._series import Coefficient, aligned, convolve, elementwise_pair, linear, plus
 from .jet import Jet, rule
 
@@ -112,6 +113,37 @@ def bilinear(a: Any, b: Any, product: Callable[[Tensor, Tensor], Tensor]) -> Jet
     return linear(full(b), lambda c: product(a, c), lambda c: maps[False, True](a, c))
 
 
+class _Affine(torch.autograd.Function):
+    """All channels by one product; the bias goes to the primal alone."""
+
+    @staticmethod
+    def forward(ctx: Any, stack: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(stack, weight)
+        ctx.save_for_forward(stack, weight)
+        y = F.linear(stack, weight)
+        if bias is not None:
+            y[0].add_(bias)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, change: Tensor) -> tuple[Coefficient, ...]:  # type: ignore[override]
+        stack, weight = ctx.saved_tensors
+        rows = change.reshape(-1, change.shape[-1])
+        to_stack, to_weight, to_bias = ctx.needs_input_grad
+        return (
+            change @ weight if to_stack else None,
+            rows.t() @ stack.reshape(-1, stack.shape[-1]) if to_weight else None,
+            change[0].reshape(-1, change.shape[-1]).sum(0) if to_bias else None,
+        )
+
+    @staticmethod
+    def jvp(ctx: Any, d_stack: Coefficient, d_weight: Coefficient, d_bias: Coefficient) -> Tensor:  # type: ignore[override]
+        stack, weight = ctx.saved_tensors
+        total = torch.zeros_like(F.linear(stack, weight)) if d_stack is None else F.linear(d_stack, weight)
+        total = total if d_weight is None else total + F.linear(stack, d_weight)
+        return total if d_bias is None else torch.cat([total[:1] + d_bias, total[1:]])
+
+
 @rule(torch.nn.functional.linear)
 def linear_layer(x: Any, weight: Any, bias: Any = None) -> Jet:
     """``x W^T + b``: one product for each order."""
@@ -119,6 +151,8 @@ def linear_layer(x: Any, weight: Any, bias: Any = None) -> Jet:
         product = matmul(x, weight.transpose(-1, -2) if weight.ndim > 1 else weight)
         return product if bias is None else product + bias
     plain = None if isinstance(bias, Jet) else bias
+    if x.stack is not None and weight.ndim == 2 and plain is bias and eager():
+        return Jet.stacked(_Affine.apply(x.stack, weight, bias), x.layout)
     y = linear(x, lambda c: F.linear(c, weight, plain), lambda c: _linear_rows(c, x, weight))
     return y + bias if isinstance(bias, Jet) else y
 

@@ -10,7 +10,14 @@ from ..typing import Tensor
 from ._series import Coefficient
 from .layout import Layout
 
-__all__ = ["Rows", "dot_rows", "recording"]
+__all__ = ["Rows", "dot_rows", "eager", "recording"]
+
+
+def eager() -> bool:
+    """Tell whether operations run as they are called: not compiled, mapped by torch.func or cast by autocast."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    return not torch.is_autocast_enabled("cpu") and not torch.is_autocast_enabled("cuda")
 
 
 def recording(*tensors: Coefficient) -> bool:
@@ -53,7 +60,8 @@ class Rows:
         active = self.layout.active(self.k)
         a, b = _head(a, active), _head(b, active)
         if self.recorded or _batched(b):
-            return torch.add(total, self.layout.reduce(self.k, a * b), alpha=value)
+            part = self.layout.reduce(self.k, a * b)
+            return torch.add(total, part, alpha=value) if self.recorded else total.add_(part, alpha=value)
         if kept:
             total[:kept].addcmul_(a[:kept], b[:kept], value=value)
         for row, column, weight in _entries(weights):
@@ -66,6 +74,9 @@ class Rows:
         weights = self.layout.weights[self.k - 1]
         if self.recorded or (weights is not None and _batched(b)):
             part = _head(a, active) * _expand(b, weights, kept)
+            if not self.recorded:
+                _head(total, active).add_(part)
+                return total
             return total + part if active == total.shape[0] else torch.cat([total[:active] + part, total[active:]])
         if kept:
             _head(total, kept).addcmul_(_head(a, kept), _head(b, kept))
@@ -75,14 +86,13 @@ class Rows:
         return total
 
 
-def dot_rows(total: Coefficient, a: Tensor, b: Tensor, recorded: bool) -> Tensor:
+def dot_rows(total: Tensor, a: Tensor, b: Tensor, recorded: bool) -> Tensor:
     """Add ``sum_rows a b``."""
     if recorded or _batched(b):
         dot = (a * b).sum(0)
-        return dot if total is None else total + dot
-    total = torch.mul(a[0], b[0]) if total is None else total.addcmul_(a[0], b[0])
-    for i in range(1, b.shape[0]):
-        total.addcmul_(a[i], b[i])
+        return total + dot if recorded else total.add_(dot)
+    for left, right in zip(a.unbind(), b.unbind(), strict=True):
+        total.addcmul_(left, right)
     return total
 
 

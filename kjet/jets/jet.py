@@ -40,12 +40,30 @@ class Jet:
     [4.0, 4.0, 1.0]
     """
 
-    __slots__ = ("coefficients", "layout")
+    __slots__ = ("_coefficients", "layout", "stack")
     __array_priority__ = 1000  # as torch.Tensor has it: ``np.float64(2) * x`` is left to ``x``
 
     def __init__(self, coefficients: Sequence[Tensor | None], layout: Layout) -> None:
-        self.coefficients = list(coefficients)
+        self._coefficients: list[Tensor | None] | None = list(coefficients)
         self.layout = layout
+        self.stack: Tensor | None = None
+
+    @classmethod
+    def stacked(cls, stack: Tensor, layout: Layout) -> Jet:
+        """Make a jet of one tensor (channels, ...) that holds the primal and all rows, order by order.
+
+        Layers that take it as it is need one product for all channels.
+        """
+        jet = cls((), layout)
+        jet._coefficients, jet.stack = None, stack
+        return jet
+
+    @property
+    def coefficients(self) -> list[Tensor | None]:
+        """The primal, and the rows of each order."""
+        if self._coefficients is None:
+            self._coefficients = [*self.layout.split(self.stack)]  # type: ignore[arg-type]
+        return self._coefficients
 
     @classmethod
     def __torch_function__(
@@ -100,7 +118,7 @@ class Jet:
     @property
     def shape(self) -> torch.Size:
         """Shape of the primal."""
-        return self.primal.shape
+        return self.primal.shape if self.stack is None else self.stack.shape[1:]
 
     @property
     def ndim(self) -> int:

@@ -81,6 +81,11 @@ class Layout:
         summed = flat.reshape(weights.shape[0], *tail.shape[1:])
         return torch.cat([terms[:kept], summed]) if kept else summed
 
+    def split(self, stack: Tensor) -> list[Tensor]:
+        """View a tensor (channels, ...) as the primal and the rows of each order."""
+        primal, *rows = stack.split([1, *(self.rows(k) for k in range(1, self.order + 1))])
+        return [primal[0], *rows]
+
     def truncated(self) -> Layout:
         """Return the layout one order lower that feeds the highest order: no sums, only directions that go on."""
         return Layout(tuple(self.active(k) for k in range(2, self.order + 1)), (None,) * (self.order - 1))

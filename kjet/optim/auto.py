@@ -129,7 +129,11 @@ class Auto:
         trial = float(state.get("trial_work", 0.0))
         state |= {"mark_loss": best, "best": math.inf, "look": work + max(trial, 0.25 * work)}
         other = self._other(state)
+        before, state["stuck"] = bool(state.get("stuck", False)), stuck
         if other is None or (gained >= self.stagnation and not stuck):
+            return done
+        if stuck and before and gained < self.stagnation:
+            state["stuck"] = False  # neither can go on here: only new points can help
             return done
         # The other one proves itself within the work of a trial, or hands back what was put aside for it here.
         state |= {"look": work + trial}

@@ -28,10 +28,10 @@ __all__ = ["load"]
 def load(
     path: str | Path, problem: Problem | None = None, network: nn.Module | NetworkConfig | None = None
 ) -> Solution:
-    """Load a solution that :meth:`Solution.save` wrote.
+    """Load a solution that :meth:`Solution.save` wrote, or that a finished run left in its directory.
 
     Args:
-        path: Folder that was written.
+        path: Folder that was written, or a run directory.
         problem: The problem, needed for residuals and figures, and to rebuild hard constraints.
         network: The module, or its configuration, if the network was not one of kjet's own.
 
@@ -47,7 +47,8 @@ def load(
     >>> bool(again.predict(centre)["u"] == solution.predict(centre)["u"])
     True
     """
-    stored = load_checkpoint(Path(path))
+    inside = Path(path) / "solution"
+    stored = load_checkpoint(inside if inside.is_dir() else Path(path))
     meta = stored.meta
     if "fields" not in meta:
         raise RunError(

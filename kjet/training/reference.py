@@ -17,7 +17,7 @@ def reference_values(problem: Problem | None, x: Float[Tensor, "n d"]) -> dict[s
     """Evaluate the reference solution at points.
 
     Raises:
-        ConfigError: If the problem has none, or it names a field that does not exist.
+        ConfigError: If the problem has none, or it names a field that does not exist or has the wrong shape.
     """
     if problem is None or problem.reference is None:
         raise ConfigError("the problem has no reference solution")
@@ -27,7 +27,13 @@ def reference_values(problem: Problem | None, x: Float[Tensor, "n d"]) -> dict[s
     for name in named:
         if name not in problem.fields:
             raise ConfigError(unknown("field", name, problem.fields, "the reference"))
-    return {name: torch.as_tensor(value).to(x).expand(len(x)) for name, value in named.items()}
+    found = {name: torch.as_tensor(value).to(x) for name, value in named.items()}
+    for name, value in found.items():
+        if value.shape not in ((), (len(x),)):
+            raise ConfigError(
+                f'the reference of "{name}" has shape {tuple(value.shape)} at {len(x)} points; expected one number each'
+            )
+    return {name: value.expand(len(x)) for name, value in found.items()}
 
 
 def measure_errors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:

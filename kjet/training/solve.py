@@ -110,6 +110,8 @@ def solve(
             _close(solution, loop, error, settings, imposing, seed, begun)
             if run is not None:
                 run.write_summary(solution.summary())
+        if run is not None:
+            solution.save(run.path / "solution")
         return solution
     finally:
         if run is not None:

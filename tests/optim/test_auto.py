@@ -142,6 +142,15 @@ def test_stagnation_changes_the_method(kit):
     assert all(after <= before for before, after in itertools.pairwise(losses))
 
 
+def test_the_loop_hears_when_no_method_can_go_on(kit):
+    history = take(valleys(kit), 400)
+    silent = next(i for i, step in enumerate(history) if step.status != "ok")
+    assert history[silent].reason
+    assert history[silent].loss == pytest.approx(12.0, rel=1e-12)
+    methods = {step.state["method"] for step in history[:silent] if step.state["phase"] == "main"}
+    assert methods == {"gauss_newton", "ssbroyden"}, "both were tried before"
+
+
 def test_progress_does_not_change_the_method(kit):
     """A fit that gains some decades with every look stays with the method that was chosen."""
     history = main_phase(take(kit.tanh_regression(), 60))

@@ -171,7 +171,7 @@ def test_resuming_is_bit_for_bit(tmp_path, optimizer, adaptive, problem):
 
 
 def make_auto(**options: Any) -> Trainer:
-    return trainer(rod(), Auto(trial_steps=2), **options)
+    return trainer(rod(), Auto(trial_steps=2), width=6, **options)  # more parameters than residuals
 
 
 @pytest.fixture(scope="module")

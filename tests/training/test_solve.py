@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -274,25 +273,25 @@ def test_saving_touches_nothing_else(tmp_path, solution):
 # runs
 
 
-@dataclass
-class Keys:
-    names = {
-        "problem", "status", "steps", "seconds", "seconds_total", "errors", "loss", "parameters", "device", "dtype",
-        "world_size", "iterations_per_second", "peak_memory_mb", "seed", "versions",
-    }  # fmt: skip
+KEYS = {
+    "problem", "status", "steps", "seconds", "seconds_total", "errors", "loss", "parameters", "device", "dtype",
+    "world_size", "iterations_per_second", "peak_memory_mb", "seed", "versions",
+}  # fmt: skip
 
 
 def test_a_run_is_written_down(tmp_path):
     made = solve(run_dir=tmp_path / "run", seed=3)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary.keys() >= Keys.names
+    assert summary.keys() >= KEYS
     assert summary == json.loads(json.dumps(made.summary()))
     assert (summary["problem"], summary["status"], summary["steps"], summary["seed"]) == ("rod", "completed", 5, 3)
     assert (summary["device"], summary["dtype"], summary["world_size"]) == ("cpu", "float64", 1)
     assert summary["parameters"] == made.model.flat().numel() == 105
     assert set(summary["errors"]["u"]) == {"rel_l2", "rel_linf"}
     assert 0 < summary["seconds"] <= summary["seconds_total"]
-    assert summary["iterations_per_second"] == pytest.approx(5 / summary["seconds"], rel=0.01)
+    rounding = 0.6e-3
+    seconds = 5 / summary["iterations_per_second"]
+    assert summary["seconds"] - rounding < seconds < summary["seconds"] + rounding
     assert summary["peak_memory_mb"] > 10
     assert summary["versions"].keys() >= {"python", "torch", "kjet"}
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
@@ -353,7 +352,7 @@ def test_a_failure_leaves_a_summary(tmp_path):
         solve(problem, optimizer=Adam(learning_rate=10.0), run_dir=tmp_path / "run", max_steps=100)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["status"] == "failed"
-    assert summary.keys() >= Keys.names
+    assert summary.keys() >= KEYS
 
 
 # what a user may get wrong
@@ -409,7 +408,8 @@ def test_single_precision_says_where_it_ends(caplog):
     """Gauss-Newton reaches the rounding of float32 on a problem this easy, and says what would go on."""
     line = Problem(Poisson(), Rectangle(), [Dirichlet(u=lambda x, y: x)])
     with caplog.at_level(logging.WARNING, "kjet"):
-        made = solve(line, optimizer=GaussNewton(patience=3), dtype="float32", max_steps=400)
+        sampler = SamplerConfig(points=60, boundary_points=20, adaptive="none")
+        made = solve(line, optimizer=GaussNewton(patience=3), sampler=sampler, dtype="float32", max_steps=400)
     assert made.reason.startswith("no further decrease")
     assert made.predict(torch.zeros(1, 2))["u"].dtype == torch.float32
     assert "float32 resolves no further decrease of the loss; use trainer.dtype=float64" in caplog.text
