@@ -57,7 +57,7 @@ def history_figure(history: Records) -> Figure:
         if rows == 2:
             known = np.isfinite(error)
             grid[1, column].plot(at[known], error[known], color=VERMILLION, linewidth=1.8, marker=_marker(known))
-            log_if_positive(grid[1, column], error)
+            log_if_positive(grid[1, column], error, decades=16)
             frame(grid[1, column], label, "relative L² error" if column == 0 else "")
         for axes in grid[:, column]:
             _fit(axes, at)
@@ -131,7 +131,7 @@ def _draw_loss(axes: Axes, at: Array, loss: Array, terms: Mapping[str, Array]) -
         label="loss",
         marker=_marker(known),
     )
-    log_if_positive(axes, loss, *terms.values())
+    log_if_positive(axes, loss, *terms.values(), decades=16)
 
 
 def _fit(axes: Axes, at: Array) -> None:

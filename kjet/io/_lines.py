@@ -32,8 +32,8 @@ def draw_error(axes: Axes, x: Array, error: Array, xlabel: str, title: str = "",
     _fit(axes, x)
 
 
-def log_if_positive(axes: Axes, *values: Array) -> None:
-    """Make the vertical axis logarithmic where values are positive, showing at most nine decades below the greatest.
+def log_if_positive(axes: Axes, *values: Array, decades: int = 9) -> None:
+    """Make the vertical axis logarithmic where values are positive, showing at most `decades` below the greatest.
 
     Negative values, as an energy has them, make it symmetric: linear about zero and logarithmic beyond.
     """
@@ -47,7 +47,7 @@ def log_if_positive(axes: Axes, *values: Array) -> None:
     low, high = float(finite.min()), float(finite.max())
     axes.set_yscale("log")
     # An error of exactly zero to rounding, as where a curve crosses its reference, must not set the scale.
-    axes.set_ylim(max(low, high * 1e-9) / 1.5, high * 1.5)
+    axes.set_ylim(max(low, high * 10.0**-decades) / 1.5, high * 1.5)
 
 
 def _fit(axes: Axes, x: Array) -> None:

@@ -43,8 +43,12 @@ class Curve(Protocol):
         """Multiplication by ``g_0 = f'(u)``."""
         ...
 
-    def extend(self, u: Sequence[Coefficient], y: Sequence[Tensor], rows: Rows) -> Tensor:
-        """``g_k`` from the coefficients up to the order k of ``rows``."""
+    def times_bend(self, y: Tensor) -> Times:
+        """Multiplication that takes ``u_k``, or ``y_k`` if the argument is not kept, to the leading term of ``g_k``."""
+        ...
+
+    def extend(self, lead: Tensor, u: Sequence[Coefficient], y: Sequence[Tensor], rows: Rows) -> Tensor:
+        """``g_k`` from its leading term and the coefficients below the order k of ``rows``."""
         ...
 
 
@@ -71,15 +75,20 @@ class Riccati:
             torch.addcmul(y if self.linear else y.new_ones(()), y, y, value=self.square) if self.square else y
         )
 
-    def extend(self, u: Sequence[Coefficient], y: Sequence[Tensor], rows: Rows) -> Tensor:
-        """``square (y^2)_k``, and ``y_k`` where the equation has it."""
-        k, top = rows.k, rows.cut(y[rows.k])
+    def times_bend(self, y: Tensor) -> Times:
+        """Multiplication by ``2 square y``, and 1 where the equation has y."""
         if not self.square:
-            return top
-        total = torch.addcmul(top if self.linear else top.new_zeros(()), y[0], top, value=2 * self.square)
-        for i in range(1, (k + 1) // 2):
-            total = rows.add(total, y[i], y[k - i], 2 * self.square)
-        return rows.add(total, y[k // 2], y[k // 2], self.square) if k % 2 == 0 else total
+            return lambda c: c
+        zero = y.new_zeros(())
+        return lambda c: torch.addcmul(c if self.linear else zero, y, c, value=2 * self.square)
+
+    def extend(self, lead: Tensor, u: Sequence[Coefficient], y: Sequence[Tensor], rows: Rows) -> Tensor:
+        """Add the rest of ``square (y^2)_k``."""
+        if not self.square:
+            return lead
+        for i in range(1, (rows.k + 1) // 2):
+            lead = rows.add(lead, y[i], y[rows.k - i], 2 * self.square)
+        return rows.add(lead, y[rows.k // 2], y[rows.k // 2], self.square) if rows.k % 2 == 0 else lead
 
 
 @dataclass(frozen=True)
@@ -101,10 +110,12 @@ class Pair:
         """Multiplication by ``f'(u)``."""
         return _times(self.derivative(u))  # type: ignore[arg-type]
 
-    def extend(self, u: Sequence[Coefficient], y: Sequence[Tensor], rows: Rows) -> Tensor:
+    def times_bend(self, y: Tensor) -> Times:
+        """Multiplication by ``sign y``."""
+        return _times(y if self.sign == 1 else self.sign * y)
+
+    def extend(self, lead: Tensor, u: Sequence[Coefficient], y: Sequence[Tensor], rows: Rows) -> Tensor:
         """Integrate ``sign y u'``."""
-        top = u[rows.k]
-        lead = rows.zeros(y[0]) if top is None else self.sign * (y[0] * rows.cut(top))
         return _integrate(lead, u, y, rows, self.sign)
 
 
@@ -148,15 +159,23 @@ def _integrate(
     return lead
 
 
+def _bend(
+    curve: Curve, bend: Times, u: Sequence[Coefficient], y: Sequence[Tensor], rows: Rows
+) -> Tensor:  # fmt: skip
+    """``g_k``."""
+    top = u[rows.k] if curve.keeps_argument else y[rows.k]
+    return curve.extend(rows.zeros(y[0]) if top is None else bend(rows.cut(top)), u, y, rows)
+
+
 def _solve(curve: Curve, layout: Layout, u: Sequence[Coefficient]) -> list[Tensor]:
     """Coefficients of ``y``, by operations that can be differentiated."""
     y = [curve.function(u[0])]
-    times, g = curve.times_slope(u[0], y[0]), [y[0]]
+    times, bend, g = curve.times_slope(u[0], y[0]), curve.times_bend(y[0]), [y[0]]
     for k in range(1, layout.order + 1):
         rows, top = Rows(layout, k, None, True), u[k]
         y.append(_integrate(rows.zeros(y[0]) if top is None else times(top), u, g, rows))
         if k < layout.order:
-            g.append(curve.extend(u, y, Rows(layout, k, layout.active(k + 1), True)))
+            g.append(_bend(curve, bend, u, y, Rows(layout, k, layout.active(k + 1), True)))
     return y
 
 
@@ -164,7 +183,7 @@ def _solve_into(stack: Tensor, curve: Curve, layout: Layout, u: Sequence[Coeffic
     """Write the coefficients of ``y`` into one tensor; ``whole`` is that of u, if there is one."""
     y = layout.split(stack)
     curve.function(u[0], out=y[0])
-    times, g = curve.times_slope(u[0], y[0]), [y[0]]
+    times, bend, g = curve.times_slope(u[0], y[0]), curve.times_bend(y[0]), [y[0]]
     if whole is not None:
         times(whole[1:], out=stack[1:])
     for k in range(1, layout.order + 1):
@@ -175,12 +194,13 @@ def _solve_into(stack: Tensor, curve: Curve, layout: Layout, u: Sequence[Coeffic
             times(top, out=y[k])
         _integrate(y[k], u, g, Rows(layout, k, None, False))
         if k < layout.order:
-            g.append(curve.extend(u, y, Rows(layout, k, layout.active(k + 1), False)))
+            g.append(_bend(curve, bend, u, y, Rows(layout, k, layout.active(k + 1), False)))
 
 
 def _slopes(curve: Curve, layout: Layout, u: Any, y: Sequence[Tensor], recorded: bool) -> tuple[Times, list[Tensor]]:
     """Multiplication by ``g_0``, and every other coefficient of ``g``."""
-    higher = [curve.extend(u, y, Rows(layout, k, None, recorded)) for k in range(1, layout.order + 1)]
+    bend = curve.times_bend(y[0])
+    higher = [_bend(curve, bend, u, y, Rows(layout, k, None, recorded)) for k in range(1, layout.order + 1)]
     return curve.times_slope(u[0], y[0]), [y[0], *higher]
 
 
@@ -222,6 +242,24 @@ def _push_forward(
     return dy
 
 
+def _differentiate_stack(
+    curve: Curve, layout: Layout, whole_u: Coefficient, whole_y: Tensor, change: Tensor
+) -> Tensor:  # fmt: skip
+    """All of ``du`` at once, where nothing is recorded."""
+    y, dy = layout.split(whole_y), layout.split(change)
+    u = [None] * len(y) if whole_u is None else layout.split(whole_u)
+    slopes = curve.times_bend(y[0])((whole_y if whole_u is None else whole_u)[1:])
+    g = [y[0], *slopes.split(layout.sizes[1:])]
+    for k in range(2, layout.order + 1):
+        curve.extend(g[k], u, y, Rows(layout, k, None, False))
+    result = curve.times_slope(u[0], y[0])(change)
+    dot_rows(result[0], slopes, change[1:], False)
+    du = layout.split(result)
+    for j in range(1, layout.order):
+        _transpose(j, du[j], g, dy, layout, False)
+    return result
+
+
 class _Push(torch.autograd.Function):
     """From one stack, or from coefficients, to one stack."""
 
@@ -239,33 +277,32 @@ class _Push(torch.autograd.Function):
         return stack
 
     @staticmethod
-    def _saved(ctx: Any) -> tuple[list[Tensor], Any]:
-        stack, *u = ctx.saved_tensors
-        return ctx.layout.split(stack), (u or (None,)) if len(u) != 1 else ctx.layout.split(u[0])
-
-    @staticmethod
     def backward(ctx: Any, change: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        curve, layout, (y, u) = ctx.curve, ctx.layout, _Push._saved(ctx)
-        dy = layout.split(change)
-        if len(ctx.shapes) > 1:
-            wanted = [s is not None and ctx.needs_input_grad[2 + j] for j, s in enumerate(ctx.shapes)]
-            found = _differentiate(curve, layout, u, y, dy, wanted)
-            return None, None, *(c if c is None else c.sum_to_size(s) for c, s in zip(found, ctx.shapes, strict=True))
-        if recording(change):
+        curve, layout, shapes, (stack, *kept) = ctx.curve, ctx.layout, ctx.shapes, ctx.saved_tensors
+        single = len(shapes) == 1
+        if single and not recording(change):
+            return None, None, _differentiate_stack(curve, layout, kept[0] if kept else None, stack, change)
+        u, y, dy = _argument(ctx, kept), layout.split(stack), layout.split(change)
+        if single:
             found = _differentiate(curve, layout, u, y, dy, [True] * len(y))
             return None, None, torch.cat([found[0].unsqueeze(0), *found[1:]])  # type: ignore[union-attr,list-item]
-        times, g = _slopes(curve, layout, u, y, False)
-        whole = times(change)
-        for j, lead in enumerate(layout.split(whole)):
-            _transpose(j, lead, g, dy, layout, False)
-        return None, None, whole
+        wanted = [s is not None and ctx.needs_input_grad[2 + j] for j, s in enumerate(shapes)]
+        found = _differentiate(curve, layout, u, y, dy, wanted)
+        return None, None, *(c if c is None else c.sum_to_size(s) for c, s in zip(found, shapes, strict=True))
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:  # type: ignore[override]
-        y, u = _Push._saved(ctx)
+        stack, *kept = ctx.saved_tensors
         du = tangents[2:] if len(tangents) > 3 else ctx.layout.split(tangents[2])
-        dy = _push_forward(ctx.curve, ctx.layout, u, y, du)
+        dy = _push_forward(ctx.curve, ctx.layout, _argument(ctx, kept), ctx.layout.split(stack), du)
         return torch.cat([dy[0].unsqueeze(0), *dy[1:]])
+
+
+def _argument(ctx: Any, kept: Sequence[Tensor]) -> Sequence[Coefficient]:
+    """Coefficients of the argument, or as many times None where it is not kept."""
+    if not kept:
+        return [None] * (ctx.layout.order + 1)
+    return ctx.layout.split(kept[0]) if len(kept) == 1 else kept
 
 
 class _Mapped(torch.autograd.Function):

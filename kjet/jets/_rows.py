@@ -14,8 +14,10 @@ __all__ = ["Rows", "dot_rows", "eager", "recording"]
 
 
 def eager() -> bool:
-    """Tell whether operations run as they are called: not compiled, mapped by torch.func or cast by autocast."""
+    """Tell whether operations run as they are called: not compiled, captured, mapped by torch.func, cast by autocast."""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    if torch._C._len_torch_dispatch_stack():  # make_fx, fake tensors
         return False
     return not torch.is_autocast_enabled("cpu") and not torch.is_autocast_enabled("cuda")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -83,8 +84,13 @@ class Layout:
 
     def split(self, stack: Tensor) -> list[Tensor]:
         """View a tensor (channels, ...) as the primal and the rows of each order."""
-        primal, *rows = stack.split([1, *(self.rows(k) for k in range(1, self.order + 1))])
+        primal, *rows = stack.split(self.sizes)
         return [primal[0], *rows]
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Channels of the primal and of each order."""
+        return [1, *(self.rows(k) for k in range(1, self.order + 1))]
 
     def truncated(self) -> Layout:
         """Return the layout one order lower that feeds the highest order: no sums, only directions that go on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import logging
 import math
 
@@ -324,8 +325,17 @@ def test_resuming_needs_a_run(tmp_path):
         solve(resume=True, run_dir=tmp_path / "nothing")
 
 
-def test_a_run_is_no_solution(tmp_path):
+def test_a_run_directory_holds_its_solution(tmp_path):
+    made = solve(run_dir=tmp_path / "run", max_steps=1)
+    again = kjet.load(tmp_path / "run")
+    points = torch.rand(5, len(made.coords), dtype=torch.float64)
+    for name, value in made.predict(points).items():
+        assert torch.equal(again.predict(points)[name], value)
+
+
+def test_an_unfinished_run_is_no_solution(tmp_path):
     solve(run_dir=tmp_path / "run", max_steps=1)
+    shutil.rmtree(tmp_path / "run" / "solution")
     with pytest.raises(RunError, match="holds no solution but a run; continue it with"):
         kjet.load(tmp_path / "run")
 
