@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from ..typing import Tensor
-from ._ode import Pair, Riccati, push
+from ._ode import Pair, Riccati
+from ._push import push
 from ._series import Coefficient, compose_with_slope, linear, plus
 from .jet import Jet, rule
 

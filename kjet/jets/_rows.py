@@ -1,4 +1,4 @@
-"""Sums of products over the rows of a jet, into fresh buffers where nothing else needs them."""
+"""Sums of products over the rows of a jet."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import torch
 
 from ..typing import Tensor
-from ._series import Coefficient
 from .layout import Layout
 
-__all__ = ["Rows", "dot_rows", "eager", "recording"]
+__all__ = ["Rows", "eager", "recording", "row_by_row"]
 
 
 def eager() -> bool:
-    """Tell whether operations run as they are called: not compiled, captured, mapped by torch.func, cast by autocast."""
+    """Tell whether operations run as called: not compiled, captured, mapped by torch.func or cast by autocast."""
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return False
     if torch._C._len_torch_dispatch_stack():  # make_fx, fake tensors
@@ -22,10 +21,14 @@ def eager() -> bool:
     return not torch.is_autocast_enabled("cpu") and not torch.is_autocast_enabled("cuda")
 
 
-def recording(*tensors: Coefficient) -> bool:
+def recording(tensor: Tensor) -> bool:
     """Tell whether results must not be overwritten: a graph is recorded, or a transform wraps them."""
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
-    return torch.is_grad_enabled() or any(t is not None and wrapped(t) for t in tensors)
+    return torch.is_grad_enabled() or torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
+def row_by_row(layout: Layout, primal: Tensor) -> bool:
+    """Tell whether rows are handled one by one, without temporaries; many small ones are better handled together."""
+    return layout.channels() <= 16 or (primal.device.type == "cpu" and primal.numel() >= 4096)
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,11 @@ class Rows:
         layout: The layout.
         k: Order of the result.
         first: Only so many rows, all of them kept singly; None for all rows, sums included.
-        recorded: Whether to leave totals as they are and return new ones.
     """
 
     layout: Layout
     k: int
-    first: int | None
-    recorded: bool
+    first: int | None = None
 
     def cut(self, c: Tensor) -> Tensor:
         """Take these rows of a coefficient of order k."""
@@ -54,67 +55,24 @@ class Rows:
 
     def add(self, total: Tensor, a: Tensor, b: Tensor, value: float) -> Tensor:
         """Add ``value a b``, row by row of the directions that reach order k, summed where the layout says so."""
-        weights, kept = self.layout.weights[self.k - 1], self.layout.kept[self.k - 1]
-        if self.first is not None or weights is None:
-            count = kept if self.first is None else self.first
-            a, b = _head(a, count), _head(b, count)
-            return torch.addcmul(total, a, b, value=value) if self.recorded else total.addcmul_(a, b, value=value)
+        if self.first is not None:
+            return torch.addcmul(total, a[: self.first], b[: self.first], value=value)
         active = self.layout.active(self.k)
-        a, b = _head(a, active), _head(b, active)
-        if self.recorded or _batched(b):
-            part = self.layout.reduce(self.k, a * b)
-            return torch.add(total, part, alpha=value) if self.recorded else total.add_(part, alpha=value)
-        if kept:
-            total[:kept].addcmul_(a[:kept], b[:kept], value=value)
-        for row, column, weight in _entries(weights):
-            total[kept + row].addcmul_(a[kept + column], b[kept + column], value=value * weight)
-        return total
+        if self.layout.weights[self.k - 1] is None:
+            return torch.addcmul(total, a[:active], b[:active], value=value)
+        return torch.add(total, self.layout.reduce(self.k, a[:active] * b[:active]), alpha=value)
 
     def spread(self, total: Tensor, a: Tensor, b: Tensor) -> Tensor:
         """Add ``a b`` to the directions that reach order k, where ``b`` has the rows of order k: transpose of `add`."""
-        active, kept = self.layout.active(self.k), self.layout.kept[self.k - 1]
-        weights = self.layout.weights[self.k - 1]
-        if self.recorded or (weights is not None and _batched(b)):
-            part = _head(a, active) * _expand(b, weights, kept)
-            if not self.recorded:
-                _head(total, active).add_(part)
-                return total
-            return total + part if active == total.shape[0] else torch.cat([total[:active] + part, total[active:]])
-        if kept:
-            _head(total, kept).addcmul_(_head(a, kept), _head(b, kept))
-        if weights is not None:
-            for row, column, weight in _entries(weights):
-                total[kept + column].addcmul_(a[kept + column], b[kept + row], value=weight)
-        return total
+        active = self.layout.active(self.k)
+        part = a[:active] * self._expand(b)
+        return total + part if active == total.shape[0] else torch.cat([total[:active] + part, total[active:]])
 
-
-def dot_rows(total: Tensor, a: Tensor, b: Tensor, recorded: bool) -> Tensor:
-    """Add ``sum_rows a b``."""
-    if recorded or _batched(b):
-        dot = (a * b).sum(0)
-        return total + dot if recorded else total.add_(dot)
-    for left, right in zip(a.unbind(), b.unbind(), strict=True):
-        total.addcmul_(left, right)
-    return total
-
-
-def _head(c: Tensor, rows: int) -> Tensor:
-    return c if c.shape[0] == rows else c[:rows]
-
-
-def _entries(weights: Tensor) -> list[tuple[int, int, float]]:
-    return [(i, j, w) for i, row in enumerate(weights.tolist()) for j, w in enumerate(row) if w]
-
-
-def _batched(rows: Tensor) -> bool:
-    """Tell whether many small rows, or rows on an accelerator, are better handled together than one by one."""
-    return rows.device.type != "cpu" or (rows.shape[0] > 8 and rows[0].numel() < 4096)
-
-
-def _expand(rows: Tensor, weights: Tensor | None, kept: int) -> Tensor:
-    """Transpose of :meth:`Layout.reduce`."""
-    if weights is None:
-        return rows
-    tail = rows[kept:]
-    spread = (weights.T.to(rows) @ tail.reshape(tail.shape[0], -1)).reshape(weights.shape[1], *tail.shape[1:])
-    return torch.cat([rows[:kept], spread]) if kept else spread
+    def _expand(self, rows: Tensor) -> Tensor:
+        """Transpose of :meth:`Layout.reduce`."""
+        weights, kept = self.layout.weights[self.k - 1], self.layout.kept[self.k - 1]
+        if weights is None:
+            return rows
+        tail = rows[kept:]
+        spread = (weights.T.to(rows) @ tail.reshape(tail.shape[0], -1)).reshape(weights.shape[1], *tail.shape[1:])
+        return torch.cat([rows[:kept], spread]) if kept else spread

@@ -84,13 +84,30 @@ class Layout:
 
     def split(self, stack: Tensor) -> list[Tensor]:
         """View a tensor (channels, ...) as the primal and the rows of each order."""
-        primal, *rows = stack.split(self.sizes)
+        primal, *rows = torch.split_with_sizes(stack, self.sizes)
         return [primal[0], *rows]
 
     @cached_property
     def sizes(self) -> list[int]:
         """Channels of the primal and of each order."""
         return [1, *(self.rows(k) for k in range(1, self.order + 1))]
+
+    @cached_property
+    def products(self) -> list[list[tuple[int, slice, slice, float]]]:
+        """What coefficient k of a product of series gets from coefficients j and k - j, for 0 < j < k.
+
+        For each k: entries (j, out, rows, weight), where ``weight`` times the product of the two in the rows ``rows``
+        goes to the rows ``out``.
+        """
+        return [[], *([(j, *entry) for j in range(1, k) for entry in self._slots(k)] for k in range(1, self.order + 1))]
+
+    def _slots(self, k: int) -> list[tuple[slice, slice, float]]:
+        kept, weights = self.kept[k - 1], self.weights[k - 1]
+        slots = [(slice(0, kept), slice(0, kept), 1.0)] if kept else []
+        for i, row in enumerate([] if weights is None else weights.tolist()):
+            at = slice(kept + i, kept + i + 1)
+            slots += [(at, slice(kept + c, kept + c + 1), w) for c, w in enumerate(row) if w]
+        return slots
 
     def truncated(self) -> Layout:
         """Return the layout one order lower that feeds the highest order: no sums, only directions that go on."""

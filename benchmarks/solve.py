@@ -1,0 +1,141 @@
+"""Error against time: kjet beside DeepXDE on the same problem, network size, points, threads and time.
+
+    python -m benchmarks.solve --problems burgers poisson2d --seconds 60 --out benchmarks/results/solve.json
+    python -m benchmarks.solve --draw --out benchmarks/results/solve.json
+
+kjet runs as ``kjet.solve(problem)`` does, with nothing chosen by hand; DeepXDE (torch backend, float64) with Adam, then
+L-BFGS, on kjet's first points. One after the other, each in a process of its own; errors are measured at the same
+points outside the training clock of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import kjet
+from kjet.constraints import Dirichlet, Draw, Initial, Periodic
+from kjet.data import make_sampler
+from kjet.pde import call_with_names
+from kjet.registry import resolve
+from kjet.training.reference import reference_values
+
+from ._record import document, write
+
+PROBLEMS = ("burgers", "allen_cahn", "kdv", "poisson2d", "helmholtz", "poisson5d")
+TEST_POINTS = 10000
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run both sides of each problem, store the curves and draw them."""
+    typed = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=["burgers"])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--draw", action="store_true", help="only draw what is stored")
+    options = parser.parse_args(typed)
+    if options.draw:
+        draw(json.loads(options.out.read_text(encoding="utf-8")), options.out.with_suffix(".png"))
+        return
+    torch.set_num_threads(options.threads)
+    content = document("solve", typed, options.threads, "deepxde")
+    content["runs"] = []
+    for name in options.problems:
+        for seed in options.seeds:
+            content["runs"].append(compare(name, seed, options.seconds, options.threads))
+            write(options.out, content)
+            last = {side: f"{run['curve'][-1][1]:.2e}" for side, run in content["runs"][-1]["sides"].items()}
+            print(name, seed, f"{options.seconds:g} s", last, flush=True)
+    draw(content, options.out.with_suffix(".png"))
+
+
+def compare(name: str, seed: int, seconds: float, threads: int) -> dict[str, Any]:
+    """Run both sides of one problem."""
+    with tempfile.TemporaryDirectory() as folder:
+        task, result = Path(folder) / "task.npz", Path(folder) / "result.json"
+        np.savez(task, **describe(name, seed, seconds, threads))
+        # DeepXDE writes a configuration into the home folder when it is imported.
+        environment = os.environ | {"DDE_BACKEND": "pytorch", "HOME": folder, "OMP_NUM_THREADS": str(threads)}
+        words = [sys.executable, "-m", "benchmarks._deepxde", str(task), str(result)]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"DeepXDE ended with {done.returncode}: {done.stderr[-2000:]}")
+        other = json.loads(result.read_text(encoding="utf-8"))
+    return {
+        "problem": name,
+        "seed": seed,
+        "seconds": seconds,
+        "sides": {"kjet": ours(name, seed, seconds), "deepxde": other},
+    }
+
+
+def ours(name: str, seed: int, seconds: float) -> dict[str, Any]:
+    """Solve with kjet."""
+    problem = resolve("problem", name)().build()
+    solution = kjet.solve(
+        problem, seed=seed, max_seconds=seconds, log_seconds=seconds / 60, test_points=TEST_POINTS, progress=False
+    )
+    curve = [(round(line["seconds"], 3), line["error"]) for line in solution.history]
+    info = solution.summary()
+    return {"curve": curve, "seconds": info["seconds"], "ended": info["reason"], "optimizer": info["optimizer"]}
+
+
+def describe(name: str, seed: int, seconds: float, threads: int) -> dict[str, Any]:
+    """Collect what the other side needs: points, targets, network sizes, test points and reference values."""
+    problem = resolve("problem", name)().build()
+    draw_ = Draw(make_sampler("sobol"), torch.Generator().manual_seed(seed), torch.float64)
+    test = problem.domain.interior(
+        TEST_POINTS, sampler="uniform", generator=torch.Generator().manual_seed(20240229), dtype=torch.float64
+    ).x
+    (expected,) = reference_values(problem, test).values()
+    network = problem.network
+    task: dict[str, Any] = {
+        "problem": name, "seed": seed, "seconds": seconds, "threads": threads, "bounds": problem.domain.bounds.numpy(),
+        "inside": draw_.boundary(problem.domain, problem.points, "interior").x.numpy(), "test": test.numpy(),
+        "expected": expected.numpy(), "periodic": any(isinstance(c, Periodic) for c in problem.conditions),
+        "hidden": np.array(network.get("hidden") or [network["width"]] * network["depth"]),
+    }  # fmt: skip
+    valued = [c for c in problem.conditions if isinstance(c, Dirichlet | Initial)]
+    for i, condition in enumerate(valued):
+        points = condition.sample(problem.domain, problem.boundary_points, draw_)
+        columns = {coord: points.column(coord) for coord in points.coords}
+        value = call_with_names(condition.values["u"], columns)
+        task[f"points_{i}"] = points.x.numpy()
+        task[f"values_{i}"] = torch.as_tensor(value, dtype=torch.float64).expand(len(points)).numpy()
+    return task
+
+
+def draw(content: dict[str, Any], path: Path) -> None:
+    """Draw error against seconds, one panel for each problem."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(run["problem"] for run in content["runs"]))
+    figure = Figure(figsize=(4 * len(names), 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+        for run in (run for run in content["runs"] if run["problem"] == name):
+            for side, colour in (("kjet", "#0072B2"), ("deepxde", "#D55E00")):
+                seconds, errors = zip(*run["sides"][side]["curve"], strict=True)
+                axes.semilogy(
+                    seconds, errors, color=colour, label=side if run["seed"] == content["runs"][0]["seed"] else None
+                )
+        axes.set(title=name, xlabel="seconds of training", ylabel="relative L2 error")
+        axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
