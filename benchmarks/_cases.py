@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ class Case:
     width: int
     depth: int
     order: int
-    sides: dict[str, Expression]
+    sides: Mapping[str, Expression]
 
     def network(self, dtype: torch.dtype, seed: int) -> nn.Sequential:
         """Make a tanh network with weights of variance 1 / fan-in."""
@@ -101,8 +101,8 @@ def _burgers_autograd(f: Network, x: Tensor) -> Tensor:
 
 def _burgers_func(f: Network, x: Tensor) -> Tensor:
     along_x, along_t = x.new_tensor([1.0, 0.0]), x.new_tensor([0.0, 1.0])
-    u, u_t = torch.func.jvp(f, (x,), (along_t.expand_as(x),))
-    u_x, u_xx = torch.func.jvp(_along(f, along_x), (x,), (along_x.expand_as(x),))
+    u, u_t = torch.func.jvp(f, (x,), (along_t.expand_as(x),))  # type: ignore[misc]
+    u_x, u_xx = torch.func.jvp(_along(f, along_x), (x,), (along_x.expand_as(x),))  # type: ignore[misc]
     return (u_t + u * u_x - NU * u_xx)[:, 0]
 
 

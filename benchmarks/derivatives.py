@@ -96,24 +96,15 @@ def measure(
         repetitions: Rounds.
         compile_limit: Seconds that a compilation may take; None for eager sides only.
     """
+    torch.compiler.reset()
     agreement = _agreement(case, torch.float64, seed)
     net, x = case.network(dtype, seed), case.inputs(dtype, seed)
     steps: dict[str, Step] = {name: _step(side, net, x) for name, side in case.sides.items()}
     sides: dict[str, dict[str, Any]] = {name: {} for name in steps}
-    expected = steps["jets"]()
-    for name, side in case.sides.items() if compile_limit is not None else ():
-        label = f"{name} compiled"
-        try:
-            begun = time.perf_counter()
-            step = _compiled(side, net, x, compile_limit)
-            found = step()
-            sides[label] = {"first_call_s": round(time.perf_counter() - begun, 1)}
-        except Exception as error:  # noqa: BLE001  (whatever stops a compiler is a result, and is recorded as one)
-            sides[label] = {"error": _first_line(error)}
-            continue
-        agreement[label] = _check(label, found, expected, TOLERANCE[dtype])
-        steps[label] = step
-    taken = alternate(steps, repetitions)
+    with _autograd_traced():
+        if compile_limit is not None:
+            _add_compiled(case, net, x, compile_limit, steps, sides, agreement)
+        taken = alternate(steps, repetitions)
     for name, values in taken.items():
         sides[name] |= {f"{key}_ms": value for key, value in spread(values).items()}
     return {
@@ -122,6 +113,30 @@ def measure(
         "sides": sides,
         "ratios": _ratios(taken),
     }
+
+
+def _add_compiled(
+    case: Case,
+    net: nn.Module,
+    x: Tensor,
+    limit: float,
+    steps: dict[str, Step],
+    sides: dict[str, dict[str, Any]],
+    agreement: dict[str, dict[str, float]],
+) -> None:
+    """Compile each side, and keep the error of one that cannot be."""
+    expected = steps["jets"]()
+    for name, side in case.sides.items():
+        label = f"{name} compiled"
+        begun = time.perf_counter()
+        try:
+            step = _compiled(side, net, x, limit)
+        except Exception as error:  # noqa: BLE001  (whatever stops a compiler is a result, and is recorded as one)
+            sides[label] = {"error": _first_line(error)}
+            continue
+        sides[label] = {"first_call_s": round(time.perf_counter() - begun, 1)}
+        agreement[label] = _check(label, step(), expected, TOLERANCE[x.dtype])
+        steps[label] = step
 
 
 def _step(side: Expression, net: nn.Module, x: Tensor) -> Step:
@@ -135,22 +150,25 @@ def _step(side: Expression, net: nn.Module, x: Tensor) -> Step:
 
 
 def _compiled(side: Expression, net: nn.Module, x: Tensor, limit: float) -> Step:
-    """Compile the loss; nested autograd needs Dynamo's leave to trace ``torch.autograd.grad``, given here alone."""
-    torch.compiler.reset()
+    """Compile the loss."""
     parameters = list(net.parameters())
     points = x.detach().clone().requires_grad_()
-    patch = getattr(torch._dynamo.config, "patch", None)
-    known = hasattr(torch._dynamo.config, "trace_autograd_ops")
-    allowed = patch(trace_autograd_ops=True) if patch and known else nullcontext()
     loss = torch.compile(lambda z: side(net, z).square().mean(), fullgraph=True, dynamic=False)
 
     def step() -> tuple[Tensor, tuple[Tensor, ...]]:
         value = loss(points)
         return value.detach(), torch.autograd.grad(value, parameters, allow_unused=True)
 
-    with allowed, time_limit(limit):
+    with time_limit(limit):
         step()
     return step
+
+
+def _autograd_traced() -> Any:
+    """Give Dynamo leave to trace ``torch.autograd.grad``, without which nested autograd does not compile at all."""
+    config = torch._dynamo.config
+    known = hasattr(config, "patch") and hasattr(config, "trace_autograd_ops")
+    return config.patch(trace_autograd_ops=True) if known else nullcontext()
 
 
 def _agreement(case: Case, dtype: torch.dtype, seed: int) -> dict[str, dict[str, float]]:

@@ -359,6 +359,7 @@ from kjet.training.checkpoint import load_checkpoint, save_checkpoint
 
 folder, results = Path(sys.argv[1]), []
 random.seed(0)
+torch.set_num_threads(1)  # a forked child cannot use the thread pool of its parent
 for attempt in range(10):
     reader, writer = os.pipe()
     child = os.fork()

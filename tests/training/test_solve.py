@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import logging
 import math
+import shutil
 
 import numpy as np
 import pytest
