@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from kjet.jets import Biharmonic, Laplacian, Plan, Quantity, jet, quantity
+from kjet.pde import Burgers
+from kjet.pde.recording import Values
 
 __all__ = ["FAMILIES", "Case"]
 
@@ -79,15 +81,14 @@ def _along(f: Network, v: Tensor) -> Network:
 # --- Burgers' residual ------------------------------------------------------------------------------------------------
 
 NU = 0.01 / math.pi
-U, U_X, U_T, U_XX = (quantity({index: 1.0}) for index in ((0, 0), (1, 0), (0, 1), (2, 0)))
 
 
 def _burgers_jets() -> Expression:
-    plan = Plan.build([U, U_X, U_T, U_XX], 2)
+    """The residual as training evaluates it: recorded, and planned with its sums gathered."""
+    recorded = Burgers(nu=NU).record().gathered({"nu": NU})
 
     def residual(f: Network, x: Tensor) -> Tensor:
-        found = plan(f, x)
-        return (found[U_T] + found[U] * found[U_X] - NU * found[U_XX])[:, 0]
+        return recorded(Values(x, recorded.field_values(recorded.plan(f, x))))[0]
 
     return residual
 

@@ -26,6 +26,7 @@ from .expression import (
     Sum,
     Vector,
 )
+from .gathering import gathered
 
 __all__ = ["Recorded", "Values", "collect"]
 
@@ -70,6 +71,20 @@ class Recorded:
     def order(self) -> int:
         """Highest derivative order read."""
         return self.plan.layout.order
+
+    def gathered(self, known: Mapping[str, float]) -> Recorded:
+        """Return the same residuals with sums of derivatives taken together, if that makes the Taylor pass cheaper.
+
+        Args:
+            known: Values of the parameters that stay fixed.
+
+        >>> from kjet.pde import Burgers
+        >>> recorded = Burgers().record()
+        >>> recorded.plan.cost(), recorded.gathered({"nu": 0.01}).plan.cost()
+        (4, 3)
+        """
+        other = Recorded(dict(zip(self.names, gathered(self._outputs, known), strict=True)), self.frame)
+        return other if other.plan.cost() < self.plan.cost() else self
 
     def field_values(self, y: Mapping[Quantity, Float[Tensor, "n m"]]) -> dict[tuple[str, Quantity], Tensor]:
         """Pick each field's column from what the plan read of the network's outputs."""

@@ -14,7 +14,7 @@ from ..constraints import Condition, Dirichlet, DirichletAnsatz, Draw, Initial, 
 from ..errors import ConfigError
 from ..jets import jet
 from ..operators import NetworkConfig
-from ..pde import call_with_names
+from ..pde import Unknown, call_with_names
 from ..problem import Problem
 from .inputs import Inputs, repeated_conditions
 from .model import Model
@@ -141,7 +141,8 @@ def build_objective(
     Raises:
         ConfigError: If a residual is not finite at these points.
     """
-    recorded = problem.record()
+    known = {name: value for name, value in problem.all_parameters.items() if not isinstance(value, Unknown)}
+    recorded = {name: part.gathered(known) for name, part in problem.record().items()}
     count = sampler.points or problem.points
     boundary = sampler.boundary_points or problem.boundary_points
     inside = draw.boundary(problem.domain, count, "interior")

@@ -170,3 +170,37 @@ def test_layouts_that_make_no_sense():
         Layout((2, 3), (None, None))
     with pytest.raises(ValueError, match="2 kept counts but 1 weights"):
         Layout((2, 2), (None,))
+
+
+CURVED = {
+    "heat": ([{(2, 0, 0): -0.1, (0, 2, 0): -0.1, (0, 0, 1): 1.0}, {(1, 0, 0): 1.0}, {(0, 1, 0): 1.0}], 4),
+    "two first derivatives": ([{(3, 0, 0): 0.2, (0, 1, 0): 2.0, (0, 0, 1): -1.0}, {(1, 0, 0): 1.0}], 4),
+    "a part of the sum is wanted, too": ([{(2, 0, 0): 0.2, (0, 0, 1): 1.0}, {(2, 0, 0): 1.0}], 4),
+    "the same sum with other weights": ([{(2, 0, 0): 0.2, (0, 0, 1): 1.0}, {(2, 0, 0): 0.4, (0, 0, 1): 1.0}], 4),
+    "lower orders beside": ([{(4, 0, 0): 0.2, (2, 0, 0): 1.0, (0, 0, 1): 1.0, (0, 0, 0): 3.0}], 5),
+    "a direction that goes on": ([{(2, 0, 0): 0.2, (0, 0, 1): 1.0}, {(4, 0, 0): 0.4}], 6),
+    "mixed": ([{(2, 1, 0): 0.2, (1, 0, 0): 0.5, (0, 0, 1): 1.0}], 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CURVED)
+def test_first_derivatives_ride_along_with_higher_ones(name, network, points):
+    terms, cost = CURVED[name]
+    names = [quantity(part) for part in terms]
+    plan = Plan.build(names, 3)
+    assert plan.cost() == cost
+    f, x = network(3, 2), points(5, 3)
+    values = plan(f, x)
+    for part, quantity_ in zip(terms, names, strict=True):
+        expected = reference.partials(f, x, list(part))
+        total = sum(c * expected[index] for index, c in part.items())
+        torch.testing.assert_close(values[quantity_], total, rtol=1e-12, atol=1e-12)
+
+
+def test_a_carried_derivative_saves_a_channel_and_is_explained():
+    burgers = [quantity({(0, 1): 1.0, (2, 0): -0.01}), quantity({(1, 0): 1.0}), quantity({(0, 0): 1.0})]
+    plan = Plan.build(burgers, 2)
+    assert plan.cost() == 3
+    assert "carried along" in plan.explain()
+    apart = [quantity({(0, 1): 1.0}), quantity({(2, 0): 1.0}), quantity({(1, 0): 1.0})]
+    assert Plan.build(apart, 2).cost() == 4
