@@ -8,7 +8,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["ConfigError", "DivergenceError", "JetRuleError", "KjetError", "RunError", "unknown"]
+__all__ = [
+    "ConfigError",
+    "DivergenceError",
+    "JetRuleError",
+    "KjetError",
+    "KjetWarning",
+    "NonSmoothWarning",
+    "RunError",
+    "unknown",
+]
 
 
 class KjetError(Exception):
@@ -29,6 +38,14 @@ class DivergenceError(KjetError, ArithmeticError):
 
 class RunError(KjetError, RuntimeError):
     """A run directory or checkpoint cannot be used."""
+
+
+class KjetWarning(UserWarning):
+    """Base of what kjet warns of: a computation that goes on, and may not be what was meant."""
+
+
+class NonSmoothWarning(KjetWarning):
+    """A function with kinks is differentiated more often than it has derivatives everywhere."""
 
 
 def unknown(what: str, given: str, options: Iterable[str], where: str = "") -> str:

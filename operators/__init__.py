@@ -7,12 +7,14 @@ from .config import NetworkConfig
 from .dense import Rescale
 from .fourier import FourierConfig, FourierFeatures, FourierNetwork
 from .mlp import MLP, MLPConfig
+from .mlp_hd import MLPHD, BlockLinear, MLPHDConfig
 from .modified_mlp import ModifiedMLP, ModifiedMLPConfig
 from .siren import Siren, SirenConfig
 
 NETWORKS: dict[str, type[NetworkConfig]] = {
     "fourier": FourierConfig,
     "mlp": MLPConfig,
+    "mlp_hd": MLPHDConfig,
     "modified_mlp": ModifiedMLPConfig,
     "siren": SirenConfig,
 }
@@ -21,11 +23,14 @@ NETWORKS: dict[str, type[NetworkConfig]] = {
 __all__ = [
     "ACTIVATIONS",
     "MLP",
+    "MLPHD",
     "NETWORKS",
+    "BlockLinear",
     "FourierConfig",
     "FourierFeatures",
     "FourierNetwork",
     "MLPConfig",
+    "MLPHDConfig",
     "ModifiedMLP",
     "ModifiedMLPConfig",
     "NetworkConfig",

@@ -3,7 +3,11 @@
 from ..registry import register
 from .advection import Advection
 from .allen_cahn import AllenCahn
+from .ball_solution import BallSolution
+from .benjamin_bona_mahony import BenjaminBonaMahony
+from .biharmonic import Biharmonic
 from .black_scholes import BlackScholes
+from .black_scholes_barenblatt import BlackScholesBarenblatt
 from .burgers import Burgers, Burgers2D
 from .calculus import bilap, curl, d, diffusion, div, dt, grad, lap
 from .coordinates import call_with_names
@@ -11,33 +15,48 @@ from .elasticity import Elasticity
 from .equation import Coefficient, Equation, Parameters, record
 from .exact import manufactured, residual_of
 from .expression import Data, Expression, Field, Frame, Vector
+from .gradient_enhanced import GradientEnhanced
 from .gray_scott import GrayScott
+from .hamilton_jacobi_bellman import HamiltonJacobiBellman
 from .heat import Heat
 from .helmholtz import Helmholtz
-from .kdv import KdV
+from .interaction import INTERACTIONS, ball_solution
+from .kadomtsev_petviashvili import KadomtsevPetviashvili
+from .kdv import GeneralizedKdV, KdV, KdV2D
 from .kuramoto_sivashinsky import KuramotoSivashinsky
 from .navier_stokes import NavierStokes2D, NavierStokes2DUnsteady
 from .parameter import Unknown
 from .plate import Plate
+from .point_function import PointFunction
 from .poisson import Poisson
+from .profiles import LocalSum, LowRank, Profile
 from .recording import Recorded, Values
 from .schrodinger import Schrodinger
+from .semilinear_heat import SemilinearHeat
+from .sine_gordon import SineGordon
+from .solitons import HirotaSolitons, bbm_soliton, gkdv_soliton
 from .symbolic import from_sympy
+from .trivial import TrivialPredictor, best_trivial_predictor
 from .wave import Wave
 
 __all__ = [
-    "Advection", "AllenCahn", "BlackScholes", "Burgers", "Burgers2D", "Coefficient", "Data", "Elasticity", "Equation",
-    "Expression", "Field", "Frame", "GrayScott", "Heat", "Helmholtz", "KdV", "KuramotoSivashinsky", "NavierStokes2D",
-    "NavierStokes2DUnsteady", "Parameters", "Plate", "Poisson", "Recorded", "Schrodinger", "Unknown", "Values",
-    "Vector", "Wave", "bilap", "call_with_names", "curl", "d", "diffusion", "div", "dt",
-    "from_sympy", "grad", "lap", "manufactured", "record", "residual_of",
+    "INTERACTIONS", "Advection", "AllenCahn", "BallSolution", "BenjaminBonaMahony", "Biharmonic", "BlackScholes",
+    "BlackScholesBarenblatt", "Burgers", "Burgers2D", "Coefficient", "Data", "Elasticity", "Equation", "Expression",
+    "Field", "Frame", "GeneralizedKdV", "GradientEnhanced", "GrayScott", "HamiltonJacobiBellman", "Heat", "Helmholtz",
+    "HirotaSolitons",    "KadomtsevPetviashvili", "KdV", "KdV2D", "KuramotoSivashinsky", "LocalSum", "LowRank", "NavierStokes2D",
+    "NavierStokes2DUnsteady", "Parameters", "Plate", "PointFunction", "Poisson", "Profile", "Recorded", "Schrodinger",
+    "SemilinearHeat", "SineGordon", "TrivialPredictor", "Unknown", "Values", "Vector", "Wave", "ball_solution", "bbm_soliton", "best_trivial_predictor", "bilap", "call_with_names",
+    "curl", "d", "diffusion", "div", "dt", "from_sympy", "gkdv_soliton", "grad", "lap", "manufactured", "record", "residual_of",
 ]  # fmt: skip
 
 for _name, _equation in {
-    "advection": Advection, "allen_cahn": AllenCahn, "black_scholes": BlackScholes, "burgers": Burgers,
-    "burgers_2d": Burgers2D, "elasticity": Elasticity, "gray_scott": GrayScott, "heat": Heat, "helmholtz": Helmholtz,
-    "kdv": KdV, "kuramoto_sivashinsky": KuramotoSivashinsky, "navier_stokes_2d": NavierStokes2D,
+    "advection": Advection, "allen_cahn": AllenCahn, "benjamin_bona_mahony": BenjaminBonaMahony,
+    "biharmonic": Biharmonic, "black_scholes": BlackScholes, "black_scholes_barenblatt": BlackScholesBarenblatt,
+    "burgers": Burgers, "burgers_2d": Burgers2D, "elasticity": Elasticity, "generalized_kdv": GeneralizedKdV,
+    "gray_scott": GrayScott, "hamilton_jacobi_bellman": HamiltonJacobiBellman, "heat": Heat, "helmholtz": Helmholtz,
+    "kadomtsev_petviashvili": KadomtsevPetviashvili, "kdv": KdV, "kdv_2d": KdV2D,
+    "kuramoto_sivashinsky": KuramotoSivashinsky, "navier_stokes_2d": NavierStokes2D,
     "navier_stokes_2d_unsteady": NavierStokes2DUnsteady, "plate": Plate, "poisson": Poisson, "schrodinger": Schrodinger,
-    "wave": Wave,
+    "semilinear_heat": SemilinearHeat, "sine_gordon": SineGordon, "wave": Wave,
 }.items():  # fmt: skip
     register("equation", _name)(_equation)

@@ -8,29 +8,25 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from ..jets import Jet, Layout
+from ..jets import Jet, Layout, SparseIndex
 from ..jets.directions import Direction, decompose
-from ..typing import MultiIndex, Tensor
+from ..typing import Tensor
 from .expression import Apply, Expression, Number, differentiate
 
 Inputs = list[list[list[Expression]]]
 
 
-def directional_inputs(call: Apply, index: MultiIndex) -> tuple[list[float], Inputs]:
+def directional_inputs(call: Apply, index: SparseIndex) -> tuple[list[float], Inputs]:
     """Weights and, for each direction and argument, the directional derivatives of orders 1 to ``|index|``."""
-    weights = decompose({index: Fraction(1)})
-    inputs = [[_along(child, v, sum(index)) for child in call._children()] for v in weights]
+    weights, order = decompose({index: Fraction(1)}), sum(entry for _, entry in index)
+    inputs = [[_along(child, v, order) for child in call._children()] for v in weights]
     return [float(w) for w in weights.values()], inputs
 
 
 def _along(node: Expression, direction: Direction, order: int) -> list[Expression]:
     rows, current = [], node
     for _ in range(order):
-        terms = [
-            Number(float(step), node._frame) * differentiate(current, axis)
-            for axis, step in enumerate(direction)
-            if step
-        ]
+        terms = [Number(float(step), node._frame) * differentiate(current, axis) for axis, step in direction]
         current = terms[0]
         for term in terms[1:]:
             current = current + term

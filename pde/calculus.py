@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ConfigError
-from ..typing import MultiIndex
+from ..jets import Trace, quantity
 from .expression import Expression, Field, Frame, Vector, differentiate
 
 __all__ = ["bilap", "curl", "d", "diffusion", "div", "dt", "grad", "lap"]
@@ -89,13 +89,15 @@ def curl(v: Any) -> Any:
 def lap(u: Any) -> Any:
     """Laplacian over the spatial coordinates.
 
-    Of a field it is one sum, which the Taylor pass collapses and an estimator may replace.
+    Of a field it is one sum, kept by name whatever the number of coordinates: the Taylor pass collapses it, and an
+    estimator may replace it.
     """
     if isinstance(u, Vector):
         return Vector(lap(component) for component in u)
     node = _expression(u, "lap")
     if isinstance(node, Field):
-        return node._apply(_laplacian(node._frame))
+        _space_of(node._frame)
+        return node._apply(quantity({Trace(node._frame.space_axes): 1.0}))
     return div(grad(node))
 
 
@@ -114,11 +116,6 @@ def diffusion(a: Any, u: Any) -> Any:
     if not isinstance(a, Expression):
         return a * lap(u)
     return a * lap(u) + grad(a) @ grad(u)
-
-
-def _laplacian(frame: Frame) -> dict[MultiIndex, float]:
-    axes = [frame.axis(name) for name in _space_of(frame)]
-    return {tuple(2 * (i == axis) for i in range(frame.d)): 1.0 for axis in axes}
 
 
 def _expression(u: Any, name: str) -> Expression:

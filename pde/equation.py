@@ -12,6 +12,7 @@ from ..errors import ConfigError, unknown
 from .coordinates import call_with_names
 from .expression import Coordinate, Expression, Field, Frame, Parameter, Vector, as_expression
 from .parameter import Unknown
+from .point_function import PointFunction
 from .recording import Recorded, collect
 
 __all__ = ["Coefficient", "Equation", "Parameters", "record", "trace"]
@@ -58,6 +59,8 @@ class Parameters:
         raise ConfigError(unknown("parameter or coordinate", name, available, "this equation"))
 
     def _evaluate(self, value: Any) -> Any:
+        if isinstance(value, PointFunction):
+            return value.record(self._frame)
         if callable(value):
             numbers = [name for name, other in self._given.items() if not callable(other)]
             names = dict.fromkeys((*self._frame.coords, *self._frame.parameters, *numbers))
@@ -134,11 +137,12 @@ class Equation:
         """
         given = tuple(coords or self.coords)
         parameters = self.parameters()
+        available, own = frozenset(given), frozenset(self.coords)  # there may be a million of them
         for name in self.coords:
-            if name not in given:
+            if name not in available:
                 raise ConfigError(unknown("coordinate", name, given, "the domain"))
         for name in given:
-            if name not in self.coords and name not in parameters:
+            if name not in own and name not in parameters:
                 options = [*self.coords, *parameters]
                 raise ConfigError(
                     "the domain has a coordinate that the equation has not: "

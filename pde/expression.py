@@ -9,14 +9,15 @@ Taylor arithmetic along the directions that the derivative needs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from ..errors import ConfigError, unknown
-from ..jets import Quantity, quantity
-from ..typing import MultiIndex, Tensor
+from ..jets import Derivative, Quantity, SparseIndex, quantity
+from ..jets.derivative import sparse
+from ..typing import Tensor
 from .frame import Frame
 from .vector import Vector
 
@@ -54,7 +55,7 @@ class Expression:
         if name.startswith("_"):
             raise AttributeError(name)
         method = getattr(torch.Tensor, name, None)
-        axes = _split_axes(name, self._frame.coords)
+        axes = self._frame.split(name)
         if axes is not None:
             result: Expression = self
             for axis in axes:
@@ -64,7 +65,8 @@ class Expression:
             raise ConfigError(f"{self} has a value at each point, which .{name}() would need now; use torch functions")
         if callable(method) and name not in _TRANSPOSES:
             return lambda *args, **kwargs: Apply.of(method, (self, *args), kwargs)
-        options = [*self._frame.coords, *(c * 2 for c in self._frame.coords if len(c) == 1)]
+        coords = self._frame.coords
+        options = [*coords, *(c * 2 for c in coords if len(c) == 1)] if len(coords) <= 1000 else [*coords[:10], "..."]
         raise ConfigError(unknown("derivative", name, options, str(self)))
 
     def __bool__(self) -> bool:
@@ -147,18 +149,6 @@ class Expression:
         return str(self)
 
 
-def _split_axes(name: str, coords: Sequence[str]) -> list[int] | None:
-    """Read ``"xxt"`` as coordinates, longest names first; None if it is none."""
-    if not name:
-        return []
-    for coordinate in sorted(coords, key=len, reverse=True):
-        if name.startswith(coordinate):
-            rest = _split_axes(name[len(coordinate) :], coords)
-            if rest is not None:
-                return [coords.index(coordinate), *rest]
-    return None
-
-
 class Number(Expression):
     """A constant: a float, or a tensor that broadcasts over the points."""
 
@@ -214,24 +204,25 @@ class Field(Expression):
     @classmethod
     def of(cls, name: str, frame: Frame) -> Field:
         """Make the function itself."""
-        return cls(name, quantity({(0,) * frame.d: 1.0}), frame)
+        return cls(name, quantity({Derivative(): 1.0}), frame)
 
-    def _apply(self, operator: Mapping[MultiIndex, float]) -> Field:
+    def _apply(self, operator: Quantity) -> Field:
         """Apply a differential operator with constant coefficients."""
-        total: dict[MultiIndex, float] = {}
-        for index, c in self._terms:
-            for shift, factor in operator.items():
-                key = tuple(a + b for a, b in zip(index, shift, strict=True))
-                total[key] = total.get(key, 0.0) + c * factor
-        return Field(self._name, quantity(total), self._frame)
+        return Field(self._name, self._terms * operator, self._frame)
 
     def __str__(self) -> str:
         words = []
-        for index, c in reversed(self._terms):
-            name = "".join(axis * k for axis, k in zip(self._frame.coords, index, strict=True))
-            word = f"{self._name}_{name}" if name else self._name
+        for derivative, c in self._written():
+            name = derivative.name(self._frame.coords)
+            word = self._name if not name else f"{name} {self._name}" if derivative.traces else f"{self._name}_{name}"
             words.append(word if c == 1 else f"{c:g} {word}")
-        return words[0] if len(words) == 1 else "(" + " + ".join(words) + ")"
+        return words[0] if len(words) == 1 else "(" + " + ".join(words) + ")" if words else "0"
+
+    def _written(self) -> Quantity:
+        """Write sums over few coordinates out."""
+        if sum(derivative.terms for derivative, _ in self._terms) > _WRITTEN_OUT:
+            return self._terms
+        return Quantity.of({Derivative(index): c for index, c in self._terms.expanded().items()})
 
 
 class Apply(Expression):
@@ -308,7 +299,7 @@ class Composite(Expression):
     ``inputs[r][i]`` lists the derivatives of argument i along direction r, orders 1 to ``|alpha|``, as expressions.
     """
 
-    def __init__(self, call: Apply, index: MultiIndex) -> None:
+    def __init__(self, call: Apply, index: SparseIndex) -> None:
         from ._composite import directional_inputs
 
         self._call, self._index, self._frame = call, index, call._frame
@@ -319,8 +310,7 @@ class Composite(Expression):
         return (*self._call._children(), *rows)
 
     def __str__(self) -> str:
-        name = "".join(axis * k for axis, k in zip(self._frame.coords, self._index, strict=True))
-        return f"d_{name}[{self._call}]"
+        return f"d_{Derivative(self._index).name(self._frame.coords)}[{self._call}]"
 
 
 def _bracketed(node: Any) -> str:
@@ -382,6 +372,9 @@ _ARITHMETIC: dict[str, Callable[..., Expression]] = {
 }  # fmt: skip
 
 
+_WRITTEN_OUT = 16
+"""Up to so many terms, sums over coordinates are displayed term by term."""
+
 _TRANSPOSES = frozenset({"t", "swapaxes", "transpose", "permute"})
 """Methods that mean nothing for one value at each point; ``u.t`` is a derivative, asked for where there is no time."""
 
@@ -413,7 +406,7 @@ def _derivative(node: Expression, axis: int) -> Expression:
     frame = node._frame
     match node:
         case Field():
-            return node._apply({frame.unit(axis): 1.0})
+            return node._apply(quantity({frame.unit(axis): 1.0}))
         case Coordinate():
             return Number(1.0 if node._axis == axis else 0.0, frame)
         case Number() | Parameter():
@@ -430,17 +423,16 @@ def _derivative(node: Expression, axis: int) -> Expression:
         case Apply():
             return _composite(node, frame.unit(axis))
         case Composite():
-            index = tuple(a + b for a, b in zip(node._index, frame.unit(axis), strict=True))
-            return _composite(node._call, index)
+            return _composite(node._call, sparse((*node._index, (axis, 1))))
         case _:
             raise ConfigError(f'"{node}" is known at the points only and has no derivative')
 
 
-def _composite(call: Apply, index: MultiIndex) -> Expression:
+def _composite(call: Apply, index: SparseIndex) -> Expression:
     """Zero where no argument depends on the coordinates of the derivative."""
     frame = call._frame
-    for axis, entry in enumerate(index):
-        if entry and all(_is_zero(differentiate(child, axis)) for child in call._children()):
+    for axis, _ in index:
+        if all(_is_zero(differentiate(child, axis)) for child in call._children()):
             return Number(0.0, frame)
     return Composite(call, index)
 

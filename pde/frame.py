@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..errors import ConfigError, unknown
-from ..typing import MultiIndex
+from ..jets import SparseIndex
 
 __all__ = ["Frame"]
 
@@ -23,7 +24,7 @@ class Frame:
 
     >>> frame = Frame(coords=("x", "t"), fields=("u",), space=("x",), time="t")
     >>> frame.d, frame.axis("t"), frame.unit(1)
-    (2, 1, (0, 1))
+    (2, 1, ((1, 1),))
     """
 
     coords: tuple[str, ...]
@@ -43,10 +44,39 @@ class Frame:
         Raises:
             ConfigError: If there is no such coordinate; names the nearest one.
         """
-        if name not in self.coords:
+        if name not in self._axes:
             raise ConfigError(unknown("coordinate", name, self.coords, "this problem"))
-        return self.coords.index(name)
+        return self._axes[name]
 
-    def unit(self, axis: int) -> MultiIndex:
-        """Multi-index of one derivative along an axis."""
-        return tuple(int(i == axis) for i in range(self.d))
+    def unit(self, axis: int) -> SparseIndex:
+        """Sparse multi-index of one derivative along an axis."""
+        return ((axis, 1),)
+
+    @cached_property
+    def space_axes(self) -> range | tuple[int, ...]:
+        """Columns of the spatial coordinates."""
+        first = self.axis(self.space[0]) if self.space else 0
+        if self.coords[first : first + len(self.space)] == self.space:
+            return range(first, first + len(self.space))
+        return tuple(self.axis(name) for name in self.space)
+
+    def split(self, name: str) -> list[int] | None:
+        """Read ``"xxt"`` as columns of coordinates, longest names first; None if it is none."""
+        if not name:
+            return []
+        for length in self._lengths:
+            axis = self._axes.get(name[:length]) if length <= len(name) else None
+            if axis is not None:
+                rest = self.split(name[length:])
+                if rest is not None:
+                    return [axis, *rest]
+        return None
+
+    @cached_property
+    def _axes(self) -> dict[str, int]:
+        return dict(zip(self.coords, range(self.d), strict=True))
+
+    @cached_property
+    def _lengths(self) -> tuple[int, ...]:
+        """Lengths of the names of coordinates, falling."""
+        return tuple(sorted(set(map(len, self.coords)), reverse=True))

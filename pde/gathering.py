@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
-from ..jets import quantity
-from ..typing import MultiIndex
+from ..jets import Quantity
 from ._composite import substitute
 from .expression import Apply, Expression, Field, Number, Parameter, Product, Sum
 
@@ -91,7 +90,7 @@ def _reachable(roots: Sequence[Expression]) -> set[Expression]:
 
 def _rebuilt(whole: Expression, terms: Sequence[Term], shared: set[tuple[object, ...]]) -> Expression:
     """Sum the derivatives of each field into one; keep the expression where there is nothing to sum."""
-    totals: dict[str, dict[MultiIndex, float]] = {}
+    totals: dict[str, Quantity] = {}
     rest: list[Term] = []
     merged = 0
     for factor, node in terms:
@@ -99,13 +98,12 @@ def _rebuilt(whole: Expression, terms: Sequence[Term], shared: set[tuple[object,
             rest.append((factor, node))
             continue
         merged += node._name in totals
-        total = totals.setdefault(node._name, {})
-        for index, c in node._terms:
-            total[index] = total.get(index, 0.0) + factor * c
+        term = factor * node._terms
+        totals[node._name] = totals[node._name] + term if node._name in totals else term
     if not merged:
         return whole
     frame = whole._frame
-    nodes: list[Expression] = [Field(name, quantity(total), frame) for name, total in totals.items()]
+    nodes: list[Expression] = [Field(name, total, frame) for name, total in totals.items()]
     nodes += [node if factor == 1 else Product(Number(factor, frame), node) for factor, node in rest]
     result = nodes[0]
     for node in nodes[1:]:

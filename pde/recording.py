@@ -10,6 +10,7 @@ import torch
 
 from ..errors import ConfigError
 from ..jets import Plan, Quantity
+from ..jets.plan import Source
 from ..typing import Float, Tensor
 from ._composite import evaluate_composite, substitute
 from .expression import (
@@ -29,6 +30,8 @@ from .expression import (
 from .gathering import gathered
 
 __all__ = ["Recorded", "Values", "collect"]
+
+_SHORT = 1000
 
 
 @dataclass
@@ -54,9 +57,10 @@ class Recorded:
     Args:
         outputs: Expressions by name.
         frame: Names in use.
+        estimator: What becomes of sums over coordinates; None to sum them exactly.
     """
 
-    def __init__(self, outputs: Mapping[str, Expression], frame: Frame) -> None:
+    def __init__(self, outputs: Mapping[str, Expression], frame: Frame, estimator: Source | None = None) -> None:
         self.names = tuple(outputs)
         self.frame = frame
         self._outputs = tuple(outputs.values())
@@ -65,12 +69,35 @@ class Recorded:
         self.leaves: tuple[tuple[str, Quantity], ...] = tuple(dict.fromkeys((n._name, n._terms) for n in leaves))
         self.parameters = tuple(dict.fromkeys(n._name for n in self._order if isinstance(n, Parameter)))
         self.data = tuple(dict.fromkeys(n._name for n in self._order if isinstance(n, Data)))
-        self.plan = Plan.build([terms for _, terms in self.leaves], frame.d)
+        self.estimator = estimator
+        # Sums that may be too long to write out are planned when an estimator is known, or when asked for.
+        short = sum(derivative.terms for _, terms in self.leaves for derivative, _ in terms) <= _SHORT
+        self._plan = self._planned() if short or estimator is not None else None
+
+    def _planned(self) -> Plan:
+        return Plan.build([terms for _, terms in self.leaves], self.frame.d, self.estimator)
+
+    @property
+    def plan(self) -> Plan:
+        """Derivatives that the residuals need, from one Taylor pass."""
+        if self._plan is None:
+            self._plan = self._planned()
+        return self._plan
 
     @property
     def order(self) -> int:
         """Highest derivative order read."""
-        return self.plan.layout.order
+        return max((terms.order for _, terms in self.leaves), default=0)
+
+    def estimated(self, estimator: Source | None) -> Recorded:
+        """Return the same residuals with sums over coordinates (``lap``, ``bilap``) left to an estimator.
+
+        Its plan needs draws: ``recorded.plan(f, x, recorded.plan.draw(len(x), generator, x.dtype, x.device))``.
+
+        Args:
+            estimator: Such as ``kjet.jets.STDE(samples=16)``; None to sum exactly.
+        """
+        return Recorded(dict(zip(self.names, self._outputs, strict=True)), self.frame, estimator)
 
     def gathered(self, known: Mapping[str, float]) -> Recorded:
         """Return the same residuals with sums of derivatives taken together, if that makes the Taylor pass cheaper.
@@ -83,7 +110,8 @@ class Recorded:
         >>> recorded.plan.cost(), recorded.gathered({"nu": 0.01}).plan.cost()
         (4, 3)
         """
-        other = Recorded(dict(zip(self.names, gathered(self._outputs, known), strict=True)), self.frame)
+        outputs = dict(zip(self.names, gathered(self._outputs, known), strict=True))
+        other = Recorded(outputs, self.frame, self.estimator)
         return other if other.plan.cost() < self.plan.cost() else self
 
     def field_values(self, y: Mapping[Quantity, Float[Tensor, "n m"]]) -> dict[tuple[str, Quantity], Tensor]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-from ...errors import ConfigError
+from ...errors import ConfigError, unknown
 from ...typing import Bool, Float, Tensor
 from .base import Domain, Side
 from .checks import Real, coordinate_names, point, positive
@@ -16,14 +17,17 @@ from .rfunctions import TensorLike, magnitude
 
 __all__ = ["Disk", "Sphere"]
 
+_LAWS = ("volume", "radius")
 _LOOP = 32  # up to so many coordinates are taken one by one, beyond that together
 
 
 class _Round(Domain):
     """A ball of any dimension of at least two, bounded by one part."""
 
-    def __init__(self, center: tuple[float, ...], radius: float, coords: tuple[str, ...], part: str) -> None:
-        self.center, self.radius = center, radius
+    def __init__(
+        self, center: tuple[float, ...], radius: float, coords: tuple[str, ...], part: str, law: str = "volume"
+    ) -> None:
+        self.center, self.radius, self.even = center, radius, law == "volume"
         middle = torch.tensor(center, dtype=torch.float64)
         bounds = torch.stack([middle - radius, middle + radius], dim=1)
         if not bool((bounds[:, 0] < bounds[:, 1]).all()):
@@ -39,10 +43,27 @@ class _Round(Domain):
         d = self.dim
 
         def chart(u: Tensor) -> Patch:
-            r = u[:, :1] ** (1.0 / d)  # the ball of radius r holds the share r^d
+            r = self._distances(u[:, :1])
             return Patch(self._middle.to(u.device) + self.radius * r * _directions(u[:, 1:], d))
 
         return [Piece(self.measure, 1 + _direction_dim(d), chart)]
+
+    def _distances(self, u: Float[Tensor, "n 1"]) -> Float[Tensor, "n 1"]:
+        return u ** (1.0 / self.dim) if self.even else u  # the ball of radius r holds the share r^d
+
+    def _draw(self, n: int, generator: torch.Generator, dtype: torch.dtype) -> Float[Tensor, "n d"] | None:
+        if self.dim <= _LOOP or any(self.center):
+            return None
+        options: dict[str, Any] = {"generator": generator, "device": generator.device}
+        x = torch.randn(n, self.dim, dtype=dtype, **options)
+        r = self._distances(torch.rand(n, 1, dtype=torch.float64, **options))
+        x *= (self.radius * r / _norm(x)).to(dtype)
+        # 1 - |x|^2 is about 1 / d: in short types the rounding of this factor alone brings some points outside
+        eps = torch.finfo(dtype).eps
+        near = (r[:, 0] > 1.0 - 8.0 * eps).nonzero().flatten()
+        while len(near := near[(_norm(x[near]) >= self.radius)[:, 0]]):
+            x[near] *= 1.0 - eps
+        return x
 
     def _boundary(self) -> list[Piece]:
         def chart(u: Tensor) -> Patch:
@@ -84,6 +105,10 @@ def _volume(d: int, radius: float) -> float:
 
 def _direction_dim(d: int) -> int:
     return d - 1 if d <= 3 else d
+
+
+def _norm(x: Float[Tensor, "n d"]) -> Float[Tensor, "n 1"]:
+    return torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float64)
 
 
 def _directions(u: Float[Tensor, "n k"], d: int) -> Float[Tensor, "n d"]:
@@ -138,9 +163,13 @@ class Sphere(_Round):
         radius: Radius.
         coords: Names of the coordinates; default x1, x2, ...
         part: Name of the boundary part.
+        law: ``"volume"`` spreads points of the interior evenly. In many dimensions almost all of them lie within 1/d of
+            the sphere. ``"radius"`` spreads their distance from the center evenly instead, as high-dimensional
+            benchmarks do; use such a ball alone or in products, not in unions, intersections and differences.
 
     Raises:
-        ConfigError: If there is only one dimension, the radius is not positive, or a number is not finite.
+        ConfigError: If there is only one dimension, the radius is not positive, a number is not finite, or the law is
+            unknown.
 
     >>> ball = Sphere([0.0] * 1000, 1.0)
     >>> points = ball.interior(8, sampler="uniform", generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -155,9 +184,12 @@ class Sphere(_Round):
         coords: Sequence[str] | None = None,
         *,
         part: str = "sphere",
+        law: str = "volume",
     ) -> None:
+        if law not in _LAWS:
+            raise ConfigError(unknown("law", law, _LAWS, "Sphere"))
         middle = point(center, "center of Sphere")
         if len(middle) < 2:
             raise ConfigError(f"Sphere has at least 2 dimensions, got center {center!r}: use Interval for one")
         names = coordinate_names(coords, len(middle), "Sphere")
-        super().__init__(middle, positive(radius, "radius of Sphere"), names, part)
+        super().__init__(middle, positive(radius, "radius of Sphere"), names, part, law)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import torch
 
@@ -49,6 +50,7 @@ class Product(Domain):
             raise ConfigError(f"a product has one time coordinate, got {', '.join(times)}")
         self.time = times[0] if times else None
         self.parameters = tuple(name for factor in self.factors for name in factor.parameters)
+        self.even = all(factor.even for factor in self.factors)
         ends = list(itertools.accumulate(factor.dim for factor in self.factors))
         self._columns = [(end - factor.dim, end) for end, factor in zip(ends, self.factors, strict=True)]
         self._origin = _part_names(self.factors)
@@ -77,6 +79,15 @@ class Product(Domain):
 
     def _interior(self) -> list[Piece]:
         return self._crossed({})
+
+    def _draw(self, n: int, generator: torch.Generator, dtype: torch.dtype) -> Float[Tensor, "n d"] | None:
+        parts = [factor._draw(n, generator, dtype) for factor in self.factors]
+        if all(part is None for part in parts):
+            return None
+        options: dict[str, Any] = {"sampler": "uniform", "dtype": dtype, "device": generator.device}
+        rest = [f.interior(n, generator=generator, **options).x if p is None else p
+                for f, p in zip(self.factors, parts, strict=True)]  # fmt: skip
+        return torch.cat(rest, dim=1)
 
     def _boundary(self) -> list[Piece]:
         walled = [i for i, factor in enumerate(self.factors) if factor.walls]

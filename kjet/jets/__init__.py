@@ -3,23 +3,56 @@
 Imports torch and nothing else of kjet beyond errors and types, and can be used by itself.
 """
 
-from . import _elementwise, _normalise, _products, _structure, reference  # noqa: F401  (importing registers the rules)
+from . import (  # noqa: F401  (importing registers the rules)
+    _activations,
+    _arithmetic,
+    _attention,
+    _elementwise,
+    _linalg,
+    _methods,
+    _normalise,
+    _piecewise,
+    _power,
+    _products,
+    _recurrent,
+    _scatter,
+    _select,
+    _special,
+    _structure,
+    reference,
+)
 from .api import Exact, biharmonic, contract, jet, laplacian, partials
+from .derivative import Derivative, Quantity, SparseIndex, Trace, quantity
+from .estimators import STDE, Auto, ControlVariate, EstimatorError, Hutchinson, Weighted
 from .jet import Jet, rule, rules
 from .layout import Layout
 from .operator import Biharmonic, Laplacian, LinearOperator, Operator
-from .plan import Plan, Quantity, quantity
+from .plan import Plan
+from .seeds import OneHot, PerPoint, Seeds, Shared
 
 __all__ = [
+    "STDE",
+    "Auto",
     "Biharmonic",
+    "ControlVariate",
+    "Derivative",
+    "EstimatorError",
     "Exact",
+    "Hutchinson",
     "Jet",
     "Laplacian",
     "Layout",
     "LinearOperator",
+    "OneHot",
     "Operator",
+    "PerPoint",
     "Plan",
     "Quantity",
+    "Seeds",
+    "Shared",
+    "SparseIndex",
+    "Trace",
+    "Weighted",
     "biharmonic",
     "contract",
     "jet",

@@ -1,4 +1,4 @@
-"""Taylor rules of softmax, normalisations and attention, composed from the elementary ones."""
+"""Taylor rules of softmax and normalisations, composed from the elementary ones."""
 
 from __future__ import annotations
 
@@ -8,42 +8,97 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from ..typing import Tensor
+from ..errors import JetRuleError
 from .jet import Jet, rule
 
+_torch: Any = torch  # its annotations do not know that its functions take jets
 
-@rule(F.softmax, torch.softmax)
-def softmax(x: Jet, dim: int = -1, _stacklevel: int = 3, dtype: Any = None) -> Jet:
+
+def _axis(x: Jet, dim: int | None) -> int:
+    """Axis of a softmax; without one, the axis that torch falls back to."""
+    return dim if dim is not None else 0 if x.ndim in (0, 1, 3) else 1
+
+
+@rule(F.softmax, torch.softmax, torch.special.softmax)
+def softmax(x: Jet, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Jet:
     """``exp(x - max) / sum exp(x - max)``; the shift is constant, so it drops out of every derivative."""
-    e = torch.exp(x - x.primal.detach().amax(dim, keepdim=True))  # type: ignore[arg-type]
-    return e / e.sum(dim, keepdim=True)  # type: ignore[return-value,union-attr]
+    x, dim = x if dtype is None else x.to(dtype), _axis(x, dim)
+    e = _torch.exp(x - x.primal.detach().amax(dim, keepdim=True))
+    return e / e.sum(dim, keepdim=True)
 
 
-@rule(torch.logsumexp)
+@rule(F.softmin)
+def softmin(x: Jet, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Jet:
+    """``softmax(-x)``."""
+    return softmax(-x, dim, dtype=dtype)
+
+
+@rule(torch.logsumexp, torch.special.logsumexp)
 def logsumexp(x: Jet, dim: Any, keepdim: bool = False) -> Jet:
     """``max + log sum exp(x - max)``."""
     peak = x.primal.detach().amax(dim, keepdim=True)
-    total: Any = torch.log(torch.exp(x - peak).sum(dim, keepdim=keepdim))  # type: ignore[arg-type]
+    total = _torch.log(_torch.exp(x - peak).sum(dim, keepdim=keepdim))
     axes = (dim,) if isinstance(dim, int) else tuple(dim)
     return total + (peak if keepdim else peak.squeeze(axes))
 
 
-@rule(F.log_softmax, torch.log_softmax)
-def log_softmax(x: Jet, dim: int = -1, _stacklevel: int = 3, dtype: Any = None) -> Jet:
+@rule(F.log_softmax, torch.log_softmax, torch.special.log_softmax)
+def log_softmax(x: Jet, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Jet:
     """``x - logsumexp(x)``."""
-    return x - torch.logsumexp(x, dim, keepdim=True)  # type: ignore[arg-type,return-value]
+    x = x if dtype is None else x.to(dtype)
+    return x - logsumexp(x, _axis(x, dim), keepdim=True)
+
+
+@rule(torch.logcumsumexp)
+def logcumsumexp(x: Jet, dim: int) -> Jet:
+    """``log sum exp`` of the first elements along an axis."""
+    terms = x.unbind(dim)
+    found = [terms[0]]
+    for term in terms[1:]:
+        found.append(_torch.logaddexp(found[-1], term))
+    return _torch.stack(found, dim)
+
+
+# --- spread ----------------------------------------------------------------------------------------------------------
 
 
 @rule(torch.var)
 def variance(
-    x: Jet, dim: Any = None, *, correction: int = 1, unbiased: bool | None = None, keepdim: bool = False
+    x: Jet, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Jet:
     """Mean square deviation with Bessel's correction."""
-    axes = tuple(range(x.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    axes = tuple(range(x.ndim)) if dim is None or dim == () else (dim,) if isinstance(dim, int) else tuple(dim)
     count = math.prod(x.shape[axis] for axis in axes)
-    lost = correction if unbiased is None else int(unbiased)
+    lost = correction if correction is not None else 1 if unbiased is None else int(unbiased)
     deviation = x - x.mean(axes, keepdim=True)
     return (deviation * deviation).sum(axes, keepdim=keepdim) / (count - lost)
+
+
+@rule(torch.std)
+def deviation(x: Jet, *args: Any, **kwargs: Any) -> Jet:
+    """Root of the variance."""
+    return _torch.sqrt(variance(x, *args, **kwargs))
+
+
+def _mean_beside(x: Jet, dim: Any = None, *_: Any, keepdim: bool = False, **__: Any) -> Jet:
+    return x.mean() if dim is None or isinstance(dim, bool) else x.mean(dim, keepdim=keepdim)
+
+
+@rule(torch.var_mean)
+def variance_and_mean(x: Jet, *args: Any, **kwargs: Any) -> tuple[Jet, Jet]:
+    """Variance and mean along the same axes."""
+    return variance(x, *args, **kwargs), _mean_beside(x, *args, **kwargs)
+
+
+@rule(torch.std_mean)
+def deviation_and_mean(x: Jet, *args: Any, **kwargs: Any) -> tuple[Jet, Jet]:
+    """Standard deviation and mean along the same axes."""
+    return deviation(x, *args, **kwargs), _mean_beside(x, *args, **kwargs)
+
+
+# --- layers ----------------------------------------------------------------------------------------------------------
 
 
 def _standardised(x: Jet, axes: tuple[int, ...], eps: float) -> Jet:
@@ -81,32 +136,63 @@ def group_norm(x: Jet, num_groups: int, weight: Any = None, bias: Any = None, ep
     )
 
 
-@rule(F.normalize)
-def normalize(x: Jet, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None) -> Jet:
-    """Divide by the Euclidean norm along an axis."""
-    if p != 2.0:
-        raise TypeError(f"normalize() of a jet knows p=2 only; got p={p}")
-    return x / torch.sqrt((x * x).sum(dim, keepdim=True)).clamp(min=eps)
+def _by_channel(x: Jet, parameter: Any) -> Any:
+    """View one value for each channel so that it broadcasts over points and places."""
+    return None if parameter is None else parameter.reshape(1, -1, *(1,) * (x.ndim - 2))
 
 
-@rule(F.scaled_dot_product_attention)
-def attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Any:
-    """``softmax(q k^T / sqrt(e) + mask) v``."""
-    if dropout_p or enable_gqa:
-        raise TypeError("attention of jets takes no dropout and no grouped queries; set dropout_p=0, enable_gqa=False")
-    score = torch.matmul(query, key.transpose(-2, -1)) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
-    if is_causal:
-        attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, -math.inf)
-    score = score if attn_mask is None else score + attn_mask
-    return torch.matmul(F.softmax(score, dim=-1), value)
+@rule(F.batch_norm, torch.batch_norm)
+def batch_norm(
+    x: Jet, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
+    momentum: float | None = 0.1, eps: float = 1e-5, *_: Any,
+) -> Jet:  # fmt: skip
+    """Shift and scale by the running statistics.
+
+    Raises:
+        JetRuleError: In training mode, where the statistics of the batch make the value at one point depend on all
+            others, so that there are no derivatives of a function of one point.
+    """
+    if training or running_mean is None or running_var is None:
+        raise JetRuleError(
+            "batch_norm in training mode mixes the points of a batch: its output is no function of one point, and has "
+            "no derivatives with respect to it; call model.eval(), or use a LayerNorm or GroupNorm"
+        )
+    scale = torch.rsqrt(running_var + eps)
+    scale = scale if weight is None else scale * weight
+    shift = -running_mean * scale
+    return x * _by_channel(x, scale) + _by_channel(x, shift if bias is None else shift + bias)
+
+
+@rule(F.instance_norm, torch.instance_norm)
+def instance_norm(
+    x: Jet, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
+    use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5, *_: Any,
+) -> Jet:  # fmt: skip
+    """Standardise each channel of each point over its places, or by running statistics."""
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    y = _standardised(x, tuple(range(2, x.ndim)), eps)
+    return _scaled(y, _by_channel(x, weight), _by_channel(x, bias))
+
+
+@rule(F.local_response_norm)
+def local_response_norm(x: Jet, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Jet:
+    """``x / (k + alpha mean x^2)^beta``, the mean over neighbouring channels."""
+    squares = (x * x).unsqueeze(1).flatten(3) if x.ndim > 3 else (x * x).unsqueeze(1)
+    padded = F.pad(squares, (0, 0, size // 2, (size - 1) // 2))
+    mean = F.avg_pool2d(padded, (size, 1), stride=1)
+    return x / (k + alpha * mean.reshape(x.shape)) ** beta
+
+
+def _register_power_pooling(axes: int, operation: Any, pooling: Any) -> None:
+    @rule(operation)
+    def power_pooling(x: Jet, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Jet:
+        """``(sum x^p)^(1/p)`` over windows."""
+        sides = (kernel_size,) * axes if isinstance(kernel_size, int) else tuple(kernel_size)
+        mean = pooling(x**norm_type, sides, stride, 0, ceil_mode)
+        return (mean * math.prod(sides)) ** (1 / norm_type)
+
+
+_register_power_pooling(1, F.lp_pool1d, F.avg_pool1d)
+_register_power_pooling(2, F.lp_pool2d, F.avg_pool2d)
+_register_power_pooling(3, F.lp_pool3d, F.avg_pool3d)

@@ -1,4 +1,4 @@
-"""Taylor rules of operations of two arguments, either or both of them jets."""
+"""Taylor rules of contractions: linear layers, matrix products, einsum, convolutions."""
 
 from __future__ import annotations
 
@@ -10,107 +10,10 @@ import torch.nn.functional as F  # noqa: N812
 
 from ..errors import JetRuleError
 from ..typing import Tensor
+from ._linear import bilinear, multilinear, rowwise
 from ._rows import eager
-from ._series import Coefficient, aligned, convolve, elementwise_pair, linear, plus
+from ._series import Coefficient, linear
 from .jet import Jet, rule
-
-
-def _axes(value: Any) -> int:
-    return value.ndim if isinstance(value, Tensor | Jet) else 0
-
-
-def _aligned_operands(a: Any, b: Any) -> tuple[Any, Any]:
-    axes = max(_axes(a), _axes(b))
-    left = elementwise_pair(a, axes) if isinstance(a, Jet) else a
-    right = elementwise_pair(b, axes) if isinstance(b, Jet) else b
-    return left, right
-
-
-def _sum(a: Any, b: Any, sign: float) -> Jet:
-    a, b = _aligned_operands(a, b)
-    if isinstance(a, Jet) and isinstance(b, Jet):
-        rows = [
-            plus(p, None if q is None else sign * q if sign != 1 else q)
-            for p, q in zip(a.coefficients[1:], b.coefficients[1:], strict=True)
-        ]
-        return Jet([torch.add(a.primal, b.primal, alpha=sign), *rows], a.layout)
-    if isinstance(a, Jet):
-        return Jet([torch.add(a.primal, b, alpha=sign), *a.coefficients[1:]], a.layout)
-    rows = [None if c is None else sign * c if sign != 1 else c for c in b.coefficients[1:]]
-    return Jet([torch.rsub(b.primal, a) if sign == -1 else a + sign * b.primal, *rows], b.layout)
-
-
-@rule(torch.add, torch.Tensor.__add__, torch.Tensor.__radd__)
-def add(a: Any, b: Any, *, alpha: float = 1) -> Jet:
-    """Add coefficients; a constant touches the primal alone."""
-    return _sum(a, b, alpha)
-
-
-@rule(torch.sub, torch.subtract, torch.Tensor.__sub__)
-def sub(a: Any, b: Any, *, alpha: float = 1) -> Jet:
-    """Subtract coefficients."""
-    return _sum(a, b, -alpha)
-
-
-@rule(torch.rsub, torch.Tensor.__rsub__)
-def rsub(a: Any, b: Any, *, alpha: float = 1) -> Jet:
-    """``b - a``."""
-    return _sum(b, a, -1) if alpha == 1 else _sum(b, alpha * a, -1)
-
-
-@rule(torch.mul, torch.multiply, torch.Tensor.__mul__, torch.Tensor.__rmul__)
-def mul(a: Any, b: Any) -> Jet:
-    """Cauchy product."""
-    same = a is b
-    a, b = _aligned_operands(a, b)
-    if isinstance(a, Jet) and isinstance(b, Jet):
-        b = a if same else b
-        return Jet([a.primal * b.primal, *(convolve(a, b, k, torch.mul) for k in range(1, a.order + 1))], a.layout)
-    jet, other = (a, b) if isinstance(a, Jet) else (b, a)
-    return linear(jet, lambda c: c * other, lambda c: c * other)
-
-
-@rule(torch.div, torch.divide, torch.true_divide, torch.Tensor.__truediv__)
-def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Jet:
-    """``y b = a``, solved order by order."""
-    if rounding_mode is not None:
-        raise TypeError(f"division with rounding_mode={rounding_mode!r} has no derivative; leave rounding_mode out")
-    if not isinstance(b, Jet):
-        a, b = _aligned_operands(a, b)
-        return linear(a, lambda c: c / b, lambda c: c / b)
-    return a * torch.reciprocal(b)  # type: ignore[arg-type]
-
-
-@rule(torch.Tensor.__rtruediv__, torch.Tensor.__rdiv__)
-def rdiv(a: Jet, b: Any) -> Jet:
-    """``b / a``."""
-    return b * torch.reciprocal(a)  # type: ignore[arg-type]
-
-
-def bilinear(a: Any, b: Any, product: Callable[[Tensor, Tensor], Tensor]) -> Jet:
-    """Apply a bilinear operation, mapped over the row axes of whichever operand has them."""
-    layout = a.layout if isinstance(a, Jet) else b.layout
-    maps = {
-        (True, True): torch.func.vmap(product),
-        (True, False): torch.func.vmap(product, in_dims=(0, None)),
-        (False, True): torch.func.vmap(product, in_dims=(None, 0)),
-        (False, False): product,
-    }
-
-    def full(x: Jet) -> Jet:
-        return Jet([x.primal, *(x.row(k) for k in range(1, layout.order + 1))], layout)
-
-    if isinstance(a, Jet) and isinstance(b, Jet):
-        a, b = full(a), full(b)
-
-        def chosen(i: int, j: int) -> Callable[[Tensor, Tensor], Tensor]:
-            return maps[i > 0, j > 0]
-
-        rows = [convolve(a, b, k, product, chosen) for k in range(1, layout.order + 1)]
-        return Jet([product(a.primal, b.primal), *rows], layout)
-    if isinstance(a, Jet):
-        return linear(full(a), lambda c: product(c, b), lambda c: maps[True, False](c, b))
-    return linear(full(b), lambda c: product(a, c), lambda c: maps[False, True](a, c))
 
 
 class _Affine(torch.autograd.Function):
@@ -147,30 +50,35 @@ class _Affine(torch.autograd.Function):
 @rule(torch.nn.functional.linear)
 def linear_layer(x: Any, weight: Any, bias: Any = None) -> Jet:
     """``x W^T + b``: one product for each order."""
-    if isinstance(weight, Jet):
-        product = matmul(x, weight.transpose(-1, -2) if weight.ndim > 1 else weight)
+    if isinstance(weight, Jet) or not isinstance(x, Jet):
+        product: Any = torch.matmul(x, weight.transpose(-1, -2) if weight.ndim > 1 else weight)
         return product if bias is None else product + bias
     plain = None if isinstance(bias, Jet) else bias
-    if x.stack is not None and weight.ndim == 2 and plain is bias and eager():
+    if x.stack is not None and weight.ndim == 2 and plain is bias and eager() and not x.is_complex():
         return Jet.stacked(_Affine.apply(x.stack, weight, bias), x.layout)
-    y = linear(x, lambda c: F.linear(c, weight, plain), lambda c: _linear_rows(c, x, weight))
+    y = linear(x, lambda c: F.linear(c, weight, plain), lambda c: F.linear(_full_last(c, x), weight))
     return y + bias if isinstance(bias, Jet) else y
 
 
-def _linear_rows(c: Tensor, x: Jet, weight: Tensor) -> Tensor:
-    return F.linear(c if c.shape[-1] == x.shape[-1] else c.expand(*c.shape[:-1], x.shape[-1]), weight)
+def _full_last(c: Tensor, x: Jet) -> Tensor:
+    """Expand the axis that is contracted."""
+    return c if c.shape[-1] == x.shape[-1] else c.expand(*c.shape[:-1], x.shape[-1])
 
 
 @rule(torch.matmul, torch.mm, torch.bmm, torch.mv, torch.dot, torch.Tensor.__matmul__)
 def matmul(a: Any, b: Any) -> Jet:
     """Matrix product of jets, or of a jet and a tensor."""
     if isinstance(a, Jet) and not isinstance(b, Jet) and b.ndim == 2 and a.ndim >= 2:
-        return linear(
-            a,
-            lambda c: c @ b,
-            lambda c: (c if c.shape[-1] == a.shape[-1] else c.expand(*c.shape[:-1], a.shape[-1])) @ b,
-        )
+        if a.stack is not None:
+            return Jet.stacked(a.stack @ b, a.layout)
+        return linear(a, lambda c: c @ b, lambda c: _full_last(c, a) @ b)
     return bilinear(a, b, torch.matmul)
+
+
+@rule(torch.inner)
+def inner(a: Any, b: Any) -> Jet:
+    """Sum over the last axes of both."""
+    return bilinear(a, b, torch.inner)
 
 
 @rule(torch.Tensor.matmul)
@@ -189,32 +97,70 @@ def rmatmul(a: Any, b: Any) -> Jet:
     return matmul(b, a)
 
 
-@rule(torch.addmm)
+@rule(torch.addmm, torch.baddbmm, torch.addmv)
 def addmm(c: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Jet:
-    """``beta c + alpha a b``."""
+    """``beta c + alpha a b``, of one or many matrices or a vector."""
     return (beta * c) + (alpha * torch.matmul(a, b))
 
 
-@rule(torch.baddbmm)
-def baddbmm(c: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Jet:
-    """``beta c + alpha a b`` in batches."""
-    return (beta * c) + (alpha * torch.matmul(a, b))
+@rule(torch.addbmm)
+def addbmm(c: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Jet:
+    """``beta c + alpha sum_i a_i b_i``."""
+    return (beta * c) + (alpha * torch.matmul(a, b).sum(0))
 
 
-@rule(torch.outer)
-def outer(a: Any, b: Any) -> Jet:
-    """Outer product."""
-    return bilinear(a, b, torch.outer)
+@rule(torch.addr)
+def addr(c: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Jet:
+    """``beta c + alpha a b^T``."""
+    return (beta * c) + (alpha * torch.outer(a, b))
+
+
+def _register_bilinear(*operations: Callable[..., Tensor]) -> None:
+    for operation in operations:
+
+        def handler(a: Any, b: Any, *args: Any, _operation: Callable[..., Tensor] = operation, **kwargs: Any) -> Jet:
+            return bilinear(a, b, lambda left, right: _operation(left, right, *args, **kwargs))
+
+        rule(operation)(handler)
+
+
+_register_bilinear(torch.outer, torch.ger, torch.kron, torch.linalg.cross, torch.linalg.vecdot)
+
+
+@rule(torch.cross)
+def cross(a: Any, b: Any, dim: int | None = None) -> Jet:
+    """Vector product along an axis: without one, the first that has three entries."""
+    axis = next(i for i, extent in enumerate(a.shape) if extent == 3) if dim is None else dim
+    return torch.linalg.cross(a, b, dim=axis)  # type: ignore[return-value]
+
+
+@rule(torch.vdot)
+def vdot(a: Any, b: Any) -> Jet:
+    """``sum conj(a) b``."""
+    return torch.dot(a.conj(), b)  # type: ignore[return-value]
+
+
+@rule(torch.tensordot)
+def tensordot(a: Any, b: Any, dims: Any = 2, out: None = None) -> Jet:
+    """Contract axes of one with axes of the other."""
+    return bilinear(a, b, lambda left, right: torch.tensordot(left, right, dims))
+
+
+@rule(torch.linalg.multi_dot, torch.chain_matmul)
+def multi_dot(*matrices: Any, out: None = None) -> Jet:
+    """Product of many matrices, from the left."""
+    first, *others = matrices[0] if isinstance(matrices[0], list | tuple) else matrices
+    for other in others:
+        first = torch.matmul(first, other)
+    return first
 
 
 @rule(torch.einsum)
 def einsum(equation: str, *operands: Any) -> Any:
-    """Einstein sum of any number of operands, two at most of them jets."""
+    """Einstein sum of any number of operands, any of them jets."""
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     places = [i for i, operand in enumerate(operands) if isinstance(operand, Jet)]
-    if len(places) > 2:
-        raise TypeError(f"einsum over {len(places)} jets: contract them two at a time")
 
     def of(*tensors: Tensor) -> Tensor:
         filled = list(operands)
@@ -222,12 +168,18 @@ def einsum(equation: str, *operands: Any) -> Any:
             filled[place] = tensor
         return torch.einsum(equation, *filled)
 
+    if len(places) == 1:
+        return rowwise(operands[places[0]], of)
     if len(places) == 2:
         return bilinear(operands[places[0]], operands[places[1]], of)
-    x = operands[places[0]]
-    mapped = torch.func.vmap(of)
-    rows = [None if x.coefficients[k] is None else mapped(x.row(k)) for k in range(1, x.order + 1)]
-    return Jet([of(x.primal), *rows], x.layout)
+    return multilinear(of, *(operands[place] for place in places))
+
+
+@rule(F.bilinear)
+def bilinear_layer(a: Any, b: Any, weight: Any, bias: Any = None) -> Jet:
+    """``a^T W_o b + c_o``."""
+    y = torch.einsum("...i,oij,...j->...o", a, weight, b)
+    return y if bias is None else y + bias  # type: ignore[return-value]
 
 
 def _register_convolution(operation: Callable[..., Tensor]) -> None:
@@ -245,68 +197,28 @@ for _convolution in (
     _register_convolution(_convolution)
 
 
-@rule(torch.where)
-def where(condition: Any, a: Any, b: Any) -> Jet:
-    """Select coefficients by a mask that is constant in the direction; no derivative of the jump itself."""
-    mask = condition.primal if isinstance(condition, Jet) else condition
-    axes = max(_axes(mask), _axes(a), _axes(b))
-    layout = a.layout if isinstance(a, Jet) else b.layout
-
-    def coefficient(value: Any, k: int) -> Any:
-        if not isinstance(value, Jet):
-            return None
-        c = value.coefficients[k]
-        return None if c is None else aligned(c, axes)
-
-    rows: list[Coefficient] = []
-    for k in range(1, layout.order + 1):
-        left, right = coefficient(a, k), coefficient(b, k)
-        if left is None and right is None:
-            rows.append(None)
-        else:
-            rows.append(torch.where(mask, 0.0 if left is None else left, 0.0 if right is None else right))
-    primal = torch.where(mask, a.primal if isinstance(a, Jet) else a, b.primal if isinstance(b, Jet) else b)
-    return Jet([primal, *rows], layout)
+@rule(F.embedding)
+def embedding(index: Any, weight: Jet, padding_idx: Any = None, max_norm: Any = None, *_: Any, **__: Any) -> Jet:
+    """Rows of a table that is a jet; those of a constant table are no jets, and need no rule."""
+    if isinstance(index, Jet):
+        raise JetRuleError("an embedding of jets is not differentiable: its argument must be integers")
+    if max_norm is not None:
+        raise JetRuleError("an embedding of jets cannot rescale its table in place; leave max_norm out")
+    return weight.index_select(0, index.reshape(-1)).reshape(*index.shape, *weight.shape[1:])
 
 
-@rule(torch.maximum, torch.fmax)
-def maximum(a: Any, b: Any) -> Jet:
-    """Larger of two; the first where they are equal."""
-    return torch.where(a >= b if isinstance(a, Jet) else b <= a, a, b)  # type: ignore[arg-type,return-value]
+@rule(F.cosine_similarity)
+def cosine_similarity(a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> Jet:
+    """``a b / (max(|a|, eps) max(|b|, eps))``."""
+    lengths = [torch.linalg.vector_norm(t, dim=dim).clamp(min=eps) for t in (a, b)]
+    return (a * b).sum(dim) / (lengths[0] * lengths[1])
 
 
-@rule(torch.minimum, torch.fmin)
-def minimum(a: Any, b: Any) -> Jet:
-    """Smaller of two; the first where they are equal."""
-    return torch.where(a <= b if isinstance(a, Jet) else b >= a, a, b)  # type: ignore[arg-type,return-value]
-
-
-@rule(torch.lerp)
-def lerp(a: Any, b: Any, weight: Any) -> Jet:
-    """``a + weight (b - a)``."""
-    return a + weight * (b - a)
-
-
-@rule(torch.addcmul)
-def addcmul(x: Any, a: Any, b: Any, *, value: float = 1) -> Jet:
-    """``x + value a b``."""
-    return x + value * (a * b)
-
-
-@rule(torch.hypot)
-def hypot(a: Any, b: Any) -> Jet:
-    """``sqrt(a^2 + b^2)``."""
-    squares: Any = a * a + b * b
-    return torch.sqrt(squares)  # type: ignore[return-value]
-
-
-@rule(torch.prod)
-def prod(x: Jet, dim: int | None = None, keepdim: bool = False) -> Jet:
-    """Product along an axis, or of all elements, by a balanced tree of products."""
-    if dim is None:
-        x, dim, keepdim = x.reshape(-1), 0, False
-    factors = list(torch.unbind(x, dim))  # type: ignore[arg-type]
-    while len(factors) > 1:
-        pairs = [a * b for a, b in zip(factors[::2], factors[1::2], strict=False)]
-        factors = pairs + ([factors[-1]] if len(factors) % 2 else [])
-    return factors[0].unsqueeze(dim) if keepdim else factors[0]  # type: ignore[return-value]
+@rule(F.mse_loss)
+def mse_loss(
+    a: Any, b: Any, size_average: None = None, reduce: None = None, reduction: str = "mean", weight: Any = None
+) -> Jet:
+    """Squared difference, averaged, summed or as it is."""
+    squared = (a - b) ** 2
+    squared = squared if weight is None else weight * squared
+    return squared.mean() if reduction == "mean" else squared.sum() if reduction == "sum" else squared

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..errors import ConfigError
 from ..typing import Tensor
 from .jet import Jet
 
@@ -34,7 +35,23 @@ def elementwise_pair(x: Jet, ndim: int) -> Jet:
 
 
 def linear(x: Jet, function: Callable[[Tensor], Tensor], rowwise: Callable[[Tensor], Tensor]) -> Jet:
-    """Apply a linear operation: ``function`` to the primal, ``rowwise`` to the coefficients."""
+    """Apply a linear operation: ``function`` to the primal, ``rowwise`` to the coefficients.
+
+    The two may differ by what is constant, such as a bias or a mask taken from the primal.
+
+    Args:
+        x: Argument.
+        function: Called with the primal.
+        rowwise: Called with each coefficient that is not zero: a leading axis of rows, then axes that broadcast to
+            those of the primal.
+
+    >>> import torch
+    >>> from kjet.jets.layout import Layout
+    >>> x = Jet([torch.tensor([0.5]), torch.ones(1, 1)], Layout.uniform(1, 1))
+    >>> y = linear(x, lambda value: 3 * value + 1, lambda rows: 3 * rows)
+    >>> [c.item() for c in y.coefficients]
+    [2.5, 3.0]
+    """
     return Jet([function(x.primal), *(None if c is None else rowwise(c) for c in x.coefficients[1:])], x.layout)
 
 
@@ -91,19 +108,53 @@ def compose_with_slope(x: Jet, value: Tensor, slope: Callable[[Any], Any]) -> Je
     >>> [round(float(c), 4) for c in y.coefficients]
     [-0.6931, 2.0, -2.0]
     """
-    if x.order == 1:
-        g: list[Coefficient] = [slope(x.primal)]
-    else:
-        lower = [x.primal, *(x.lower(k, k + 1) for k in range(1, x.order))]
-        g = slope(Jet(lower, x.layout.truncated())).coefficients
+    return compose_with_slopes((x,), value, lambda t: (slope(t),))
+
+
+def compose_with_slopes(arguments: Sequence[Any], value: Tensor, slopes: Callable[..., Sequence[Any]]) -> Jet:
+    """Push jets through a function of several arguments, ``y' = sum_i g_i(x_1, x_2, ...) x_i'``.
+
+    Args:
+        arguments: Jets, or tensors for what is constant.
+        value: The function at the primals.
+        slopes: Its derivatives by each argument, of the primals or of jets one order lower. Those by constants are
+            not used.
+
+    >>> import torch
+    >>> from kjet.jets.layout import Layout
+    >>> x = Jet([torch.tensor(3.0), torch.ones(1), None], Layout.uniform(1, 2))
+    >>> y = compose_with_slopes((x, x), x.primal * x.primal, lambda a, b: (b, a))
+    >>> [float(c) for c in y.coefficients]
+    [9.0, 6.0, 1.0]
+    """
+    layout = next(x.layout for x in arguments if isinstance(x, Jet))
+    axes = max(x.ndim if isinstance(x, Jet | Tensor) else 0 for x in arguments)
+    arguments = [elementwise_pair(x, axes) if isinstance(x, Jet) else x for x in arguments]
+    lower = [_one_order_lower(x) if isinstance(x, Jet) else x for x in arguments]
+    pairs: list[tuple[Jet, list[Any]]] = [
+        (x, g.coefficients if isinstance(g, Jet) else [g, *(None,) * layout.order])
+        for x, g in zip(arguments, slopes(*lower), strict=True)
+        if isinstance(x, Jet)
+    ]
     y: list[Coefficient] = [value]
-    for k in range(1, x.order + 1):
-        top = x.coefficients[k]
-        y.append(plus(None if top is None else g[0] * top, _inner(x, g, k)))  # type: ignore[operator]
-    return Jet(y, x.layout)
+    for k in range(1, layout.order + 1):
+        total: Coefficient = None
+        for x, g in pairs:
+            top = x.coefficients[k]
+            total = plus(total, None if top is None else g[0] * top)
+            total = plus(total, _inner(x, g, k))
+        y.append(total)
+    return Jet(y, layout)
 
 
-def _inner(x: Jet, g: list[Coefficient], k: int) -> Coefficient:
+def _one_order_lower(x: Jet) -> Any:
+    """Keep what the slope needs: the directions that go on, without their last order."""
+    if x.order == 1:
+        return x.primal
+    return Jet([x.primal, *(x.lower(k, k + 1) for k in range(1, x.order))], x.layout.truncated())
+
+
+def _inner(x: Jet, g: Sequence[Coefficient], k: int) -> Coefficient:
     total: Coefficient = None
     active = x.layout.active(k)
     for j in range(1, k):
@@ -111,3 +162,36 @@ def _inner(x: Jet, g: list[Coefficient], k: int) -> Coefficient:
         if left is not None and right is not None:
             total = plus(total, (j / k) * (left * right[:active]))
     return None if total is None else x.layout.reduce(k, total)
+
+
+def compose(x: Jet, derivatives: Sequence[Tensor]) -> Jet:
+    """Push a jet through a function whose derivatives at the primal are known.
+
+    For functions without a differential equation at hand, such as the gamma function. Gradients need the derivatives
+    to be differentiable themselves.
+
+    Args:
+        x: Argument.
+        derivatives: ``f, f', f'', ...`` at the primal, to the order of the jet at least.
+
+    Raises:
+        ConfigError: If there are fewer derivatives than orders.
+
+    Cost: O(K^3) elementwise products; :func:`compose_with_slope` takes O(K^2).
+
+    >>> import torch
+    >>> from kjet.jets.layout import Layout
+    >>> x = Jet([torch.tensor(0.0), torch.full((1,), 2.0), None], Layout.uniform(1, 2))
+    >>> [float(c) for c in compose(x, [x.primal.exp()] * 3).coefficients]
+    [1.0, 2.0, 2.0]
+    """
+    if len(derivatives) <= x.order:
+        raise ConfigError(f"a jet of order {x.order} needs {x.order + 1} derivatives; got {len(derivatives)}")
+    return _compose(x, derivatives)
+
+
+def _compose(x: Any, derivatives: Sequence[Tensor]) -> Any:
+    """Each derivative is the slope of the one before."""
+    if not isinstance(x, Jet):
+        return derivatives[0]
+    return compose_with_slope(x, derivatives[0], lambda t: _compose(t, derivatives[1:]))

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from ..errors import ConfigError
-from ..typing import Float, MultiIndex, Tensor
+from ..typing import Float, Tensor
+from .derivative import Derivative, dense, quantity, sparse
 from .jet import Jet
 from .layout import Layout
-from .operator import Biharmonic, Laplacian, LinearOperator
-from .plan import Plan, quantity, seed
+from .operator import Biharmonic, Laplacian, LinearOperator, Trace, split
+from .plan import Plan, seed
 
 __all__ = ["Exact", "biharmonic", "contract", "jet", "laplacian", "partials"]
 
@@ -68,14 +69,18 @@ def jet(
 
 
 def partials(
-    f: Function, x: Float[Tensor, "n d"], multi_indices: Iterable[MultiIndex]
-) -> dict[MultiIndex, Float[Tensor, "n m"]]:
+    f: Function, x: Float[Tensor, "n d"], multi_indices: Iterable[Any]
+) -> dict[tuple[Any, ...], Float[Tensor, "n m"]]:
     """Partial derivatives of ``f`` at the points, all from one Taylor pass.
 
     Args:
         f: Function of points (n, d) with values (n, m).
         x: Points.
-        multi_indices: Orders, one for each coordinate; ``(0, 0)`` is the value itself.
+        multi_indices: Orders, one for each coordinate, ``(0, 0)`` is the value itself; or, in many dimensions, pairs of
+            axis and order: ``((7, 2),)`` is d^2/dx_7^2.
+
+    Returns:
+        Values by multi-index, as given.
 
     Raises:
         ConfigError: If a multi-index does not have d non-negative entries.
@@ -88,9 +93,14 @@ def partials(
     {(1, 0): 30.0, (2, 1): 2.0}
     """
     _check_points(x)
-    indices = [tuple(int(entry) for entry in index) for index in multi_indices]
-    names = {index: quantity({index: 1.0}) for index in indices}
-    values = Plan.build(tuple(names.values()), x.shape[-1])(f, x)
+    d = x.shape[-1]
+    names = {}
+    for index in multi_indices:
+        entries = tuple(index)
+        pairs = bool(entries) and isinstance(entries[0], tuple | list)
+        key = sparse(entries, d) if pairs else tuple(int(entry) for entry in entries)
+        names[key] = quantity({Derivative(sparse(key, d)): 1.0})
+    values = Plan.build(tuple(names.values()), d)(f, x)
     return {index: values[name] for index, name in names.items()}
 
 
@@ -100,22 +110,21 @@ def contract(f: Function, x: Float[Tensor, "n d"], operator: LinearOperator) -> 
     Terms with constant coefficients are summed inside the Taylor pass, top orders before they are propagated;
     those with one coefficient for each point are summed after it.
 
-    Planning is plain Python, done on each call. In a loop, and under ``torch.compile(fullgraph=True)``, build a
-    :class:`Plan` once and call that.
+    Plans are remembered, so that a call costs little more than the pass. Under ``torch.compile(fullgraph=True)``, build
+    a :class:`Plan` before and call that.
 
     >>> import torch
     >>> contract(lambda x: x**3, torch.tensor([[2.0]]), Laplacian()).item()
     12.0
     """
     _check_points(x)
-    terms = operator.terms(x.shape[-1])
-    fixed = quantity({index: c for index, c in terms.items() if not isinstance(c, Tensor)})
-    varying = {index: c for index, c in terms.items() if isinstance(c, Tensor)}
-    _check_coefficients(varying, len(x))
-    names = ([fixed] if fixed else []) + [quantity({index: 1.0}) for index in varying]
-    values = Plan.build(names, x.shape[-1])(f, x)
-    parts = [values[fixed]] if fixed else []
-    parts += [c.reshape(-1, 1) * values[quantity({index: 1.0})] for index, c in varying.items()]
+    fixed, varying = split(operator, x.shape[-1])
+    _check_coefficients(varying, x)
+    names = {derivative: quantity({derivative: 1.0}) for derivative in varying}
+    wanted = [*([fixed] if fixed or not names else []), *names.values()]
+    values = Plan.build(wanted, x.shape[-1])(f, x)
+    parts = [values[fixed]] if fixed or not names else []
+    parts += [c.reshape(-1, 1) * values[names[derivative]] for derivative, c in varying.items()]
     return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
 
@@ -167,6 +176,9 @@ def biharmonic(f: Function, x: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
 class Exact:
     """Estimator that is no estimate: every term of the operator, summed exactly."""
 
+    def family(self, trace: Trace, d: int) -> None:
+        """No random directions."""
+
     def __call__(
         self, f: Function, x: Float[Tensor, "n d"], operator: LinearOperator, generator: torch.Generator | None = None
     ) -> Float[Tensor, "n m"]:
@@ -174,11 +186,12 @@ class Exact:
         return contract(f, x, operator)
 
 
-def _check_coefficients(varying: Mapping[MultiIndex, Tensor], n: int) -> None:
-    for index, c in varying.items():
-        if c.numel() not in (1, n):
+def _check_coefficients(varying: Mapping[Derivative, Tensor], x: Tensor) -> None:
+    for derivative, c in varying.items():
+        if c.numel() not in (1, len(x)):
+            name = derivative if derivative.traces or x.shape[1] > 10 else dense(derivative.index, x.shape[1])
             raise ConfigError(
-                f"coefficient of {index} has shape {tuple(c.shape)}; expected one value for each of {n} points"
+                f"coefficient of {name} has shape {tuple(c.shape)}; expected one value for each of {len(x)} points"
             )
 
 

@@ -9,14 +9,17 @@ from fractions import Fraction
 from functools import lru_cache
 
 from ..typing import MultiIndex
+from .derivative import SparseIndex, total_order
 from .operator import axis_index, symbol_power
 
-Direction = tuple[int, ...]
+Direction = tuple[tuple[int, int], ...]
+"""Integer entries that are not zero, as ``(axis, entry)`` pairs, rising in the axis; without a common factor, the first
+one positive."""
 
 __all__ = ["Direction", "decompose"]
 
 
-def decompose(terms: Mapping[MultiIndex, Fraction], known: Sequence[Direction] = ()) -> dict[Direction, Fraction]:
+def decompose(terms: Mapping[SparseIndex, Fraction], known: Sequence[Direction] = ()) -> dict[Direction, Fraction]:
     """Write ``sum_alpha c_alpha d^alpha``, all of one order K, as ``sum_v w_v D_v^K`` over integer directions.
 
     Solves ``sum_v w_v v^alpha = c_alpha alpha! / K!`` exactly. Directions that the plan has already (``known``) come
@@ -24,7 +27,7 @@ def decompose(terms: Mapping[MultiIndex, Fraction], known: Sequence[Direction] =
     case.
 
     Args:
-        terms: Coefficients by multi-index, homogeneous in order.
+        terms: Coefficients by sparse multi-index, homogeneous in order.
         known: Directions that cost nothing extra.
 
     Returns:
@@ -33,8 +36,8 @@ def decompose(terms: Mapping[MultiIndex, Fraction], known: Sequence[Direction] =
     Ref: Griewank, Utke, Walther, *Evaluating higher derivative tensors by forward propagation of univariate Taylor
     series*, 2000, for the family.
 
-    >>> decompose({(1, 1): Fraction(1)})
-    {(1, 1): Fraction(1, 4), (1, -1): Fraction(-1, 4)}
+    >>> decompose({((0, 1), (3, 1)): Fraction(1)})
+    {((0, 1), (3, 1)): Fraction(1, 4), ((0, 1), (3, -1)): Fraction(-1, 4)}
     """
     total: dict[Direction, Fraction] = {}
     seen = list(known)
@@ -46,46 +49,38 @@ def decompose(terms: Mapping[MultiIndex, Fraction], known: Sequence[Direction] =
     return {direction: weight for direction, weight in total.items() if weight}
 
 
-def _by_support(terms: Mapping[MultiIndex, Fraction]) -> dict[tuple[int, ...], dict[MultiIndex, Fraction]]:
+def _by_support(terms: Mapping[SparseIndex, Fraction]) -> dict[tuple[int, ...], dict[SparseIndex, Fraction]]:
     """Group terms by the coordinates that they involve, pure derivatives first."""
-    groups: dict[tuple[int, ...], dict[MultiIndex, Fraction]] = {}
-    for index in sorted(terms, key=lambda index: (sum(entry > 0 for entry in index), tuple(-e for e in index))):
-        support = tuple(i for i, entry in enumerate(index) if entry)
-        groups.setdefault(support, {})[index] = terms[index]
+    groups: dict[tuple[int, ...], dict[SparseIndex, Fraction]] = {}
+    for index in sorted(terms, key=lambda index: (len(index), tuple((axis, -order) for axis, order in index))):
+        groups.setdefault(tuple(axis for axis, _ in index), {})[index] = terms[index]
     return groups
 
 
 def _solve(
-    support: tuple[int, ...], terms: Mapping[MultiIndex, Fraction], known: Sequence[Direction]
+    support: tuple[int, ...], terms: Mapping[SparseIndex, Fraction], known: Sequence[Direction]
 ) -> dict[Direction, Fraction]:
     index = next(iter(terms))
-    d, order = len(index), sum(index)
     if len(support) == 1:
-        return {axis_index(support[0], 1, d): terms[index]}
-    usable = [v for v in known if all(not entry or i in support for i, entry in enumerate(v))]
-    reduced = {tuple(alpha[i] for i in support): c for alpha, c in terms.items()}
-    local_known = tuple(tuple(v[i] for i in support) for v in usable)
-    weights = _solve_dense(order, tuple(sorted(reduced.items())), local_known)
-    return {_embed(v, support, d): weight for v, weight in weights}
-
-
-def _embed(v: Direction, support: tuple[int, ...], d: int) -> Direction:
-    full = [0] * d
-    for place, entry in zip(support, v, strict=True):
-        full[place] = entry
-    return tuple(full)
+        return {((support[0], 1),): terms[index]}
+    within = set(support)
+    usable = [dict(v) for v in known if all(axis in within for axis, _ in v)]
+    reduced = {tuple(order for _, order in alpha): c for alpha, c in terms.items()}
+    local_known = tuple(tuple(v.get(axis, 0) for axis in support) for v in usable)
+    weights = _solve_dense(total_order(index), tuple(sorted(reduced.items())), local_known)
+    return {tuple((axis, e) for axis, e in zip(support, v, strict=True) if e): weight for v, weight in weights}
 
 
 @lru_cache(maxsize=4096)
 def _solve_dense(
-    order: int, terms: tuple[tuple[MultiIndex, Fraction], ...], known: tuple[Direction, ...]
-) -> tuple[tuple[Direction, Fraction], ...]:
+    order: int, terms: tuple[tuple[MultiIndex, Fraction], ...], known: tuple[MultiIndex, ...]
+) -> tuple[tuple[MultiIndex, Fraction], ...]:
     count = len(terms[0][0])
     indices = [alpha for alpha in itertools.product(range(order + 1), repeat=count) if sum(alpha) == order]
     given = dict(terms)
     target = [given.get(alpha, Fraction(0)) * symbol_power(alpha) for alpha in indices]
 
-    def attempt(candidates: Sequence[Direction]) -> list[tuple[Direction, Fraction]] | None:
+    def attempt(candidates: Sequence[MultiIndex]) -> list[tuple[MultiIndex, Fraction]] | None:
         columns = [
             [Fraction(math.prod(e**a for e, a in zip(v, alpha, strict=True))) for alpha in indices] for v in candidates
         ]
@@ -102,9 +97,9 @@ def _solve_dense(
     return tuple(best)
 
 
-def _polarisation(terms: tuple[tuple[MultiIndex, Fraction], ...]) -> list[Direction]:
+def _polarisation(terms: tuple[tuple[MultiIndex, Fraction], ...]) -> list[MultiIndex]:
     """Sign combinations of one multi-index: ``prod xi_i^a_i`` by the polarisation identity, halved by symmetry."""
-    found: dict[Direction, None] = {}
+    found: dict[MultiIndex, None] = {}
     for alpha, _ in terms:
         for v in itertools.product(*(range(a, -a - 1, -2) for a in alpha)):
             if any(v) and tuple(-e for e in v) not in found:
@@ -112,7 +107,7 @@ def _polarisation(terms: tuple[tuple[MultiIndex, Fraction], ...]) -> list[Direct
     return list(found)
 
 
-def _primitive(v: Iterable[int]) -> Direction:
+def _primitive(v: Iterable[int]) -> MultiIndex:
     """Divide by the common factor and make the first nonzero entry positive."""
     entries = tuple(v)
     common = math.gcd(*entries) or 1
@@ -120,7 +115,7 @@ def _primitive(v: Iterable[int]) -> Direction:
     return tuple(sign * e // common for e in entries)
 
 
-def _candidate_sets(count: int, order: int, known: tuple[Direction, ...]) -> tuple[list[Direction], ...]:
+def _candidate_sets(count: int, order: int, known: tuple[MultiIndex, ...]) -> tuple[list[MultiIndex], ...]:
     """Sets to choose from: known ones first, then axes and signs; without the known ones; all that may be needed."""
     axes = [axis_index(i, 1, count) for i in range(count)]
     signs = [v for v in itertools.product((1, 0, -1), repeat=count) if any(v) and v == _primitive(v)]

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import torch
 
-from ..typing import Float, MultiIndex, Tensor
-from .directions import Direction, decompose
+from ..errors import ConfigError, KjetWarning
+from ..typing import Float, Tensor
+from ._builder import Atom, Blueprint, Symbol, blueprint
+from ._bundles import Bundle, FamilyLike, Source, exact_bundle, exact_directions, sampled_bundle
+from .chunk import directional_sum
+from .derivative import Derivative, Quantity, SparseIndex, Trace, quantity
+from .directions import Direction
 from .jet import Jet
 from .layout import Layout
-from .operator import check_index
+from .seeds import OneHot, Seeds, Shared, Stacked, start
 
-__all__ = ["Plan", "Quantity"]
+__all__ = ["Plan", "Quantity", "quantity", "seed"]
 
-Quantity = tuple[tuple[MultiIndex, float], ...]
-"""A sum of partial derivatives with constant coefficients, as sorted ``(multi-index, coefficient)`` pairs."""
-
-
-def quantity(terms: Mapping[MultiIndex, float]) -> Quantity:
-    """Make a hashable sum of derivatives.
-
-    >>> quantity({(0, 2): 1.0, (2, 0): 1.0})
-    (((0, 2), 1.0), ((2, 0), 1.0))
-    """
-    return tuple(sorted(terms.items()))
+# Up to so many directions a trace is written out, and shares directions with the other derivatives of the plan.
+_WRITTEN_OUT = 128
+# Exact sums of more directions go in passes of so many, which bounds memory; each repeats the value, one channel.
+_PER_PASS = 128
+# Directions of an exact sum that are listed at a time.
+_AT_ONCE = 1024
+# An exact sum of more terms than this is planned one by one in no reasonable time.
+_MOST_TERMS = 4096
+# Exact sums of more directions are evaluated with a warning.
+_COSTLY = 20_000
+# Up to so many coordinates directions are plain vectors: structured ones save nothing.
+_FEW = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,26 +46,59 @@ class Plan:
     First derivatives that stand in a sum with higher ones, as in ``u_t - nu u_xx``, need no channel of their own: along
     a curve ``x + s v + s^K a`` the coefficient of order K is ``D_v^K u / K! + a . grad u``.
 
+    A :class:`Trace` with an estimator is the weighted sum over the directions that the estimator draws: the layout is
+    fixed, and :meth:`draw` gives the seeds, outside of any compiled region. Without one it is summed exactly; a sum of
+    more than 128 directions goes in passes of its own.
+
     Attributes:
-        directions: Integer directions, sorted by falling order.
-        layout: Rows carried by the jets.
-        reads: For each quantity, for each order k, the weights over the rows of coefficient k (k! included).
-        bends: For each order, the vectors ``a`` of its rows (rows, d), or None where curves are straight lines.
+        quantities: What is delivered.
+        blueprint: Rows of the pass, and what is read from them.
+        outer: Exact sums in passes of their own, and for each quantity their coefficients.
+        sources: Families of the estimator, in the order of the draws.
+        d: Number of coordinates.
+        budget: Bytes for one pass of an exact sum.
     """
 
     quantities: tuple[Quantity, ...]
-    directions: tuple[Direction, ...]
-    layout: Layout
-    reads: tuple[tuple[tuple[int, int, float], ...], ...]
-    bends: tuple[Float[Tensor, "_ d"] | None, ...]
+    blueprint: Blueprint
+    outer: tuple[tuple[Bundle, tuple[float, ...]], ...]
+    sources: tuple[FamilyLike, ...]
     d: int
+    budget: float | None
+    _runs: tuple[Bundle | tuple[Direction, ...], ...] = field(init=False, repr=False)
+    _vectors: Float[Tensor, "s d"] | None = field(init=False, repr=False)
+    _bends: tuple[Float[Tensor, "_ d"] | None, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Not when they are needed first, which may be while a compiler traces.
+        atoms, layout = self.blueprint.atoms, self.layout
+        plain = self.d <= _FEW and not any(isinstance(atom, Bundle) for atom in atoms)
+        rows = [layout.rows(k) for k in range(1, layout.order + 1)]
+        bends = [
+            _dense_rows([bent.get(row, {}) for row in range(count)], self.d) if bent else None
+            for count, bent in zip(rows, self.blueprint.bends, strict=True)
+        ]
+        object.__setattr__(self, "_runs", _runs(atoms))
+        object.__setattr__(self, "_vectors", _dense_rows([dict(v) for v in self.directions], self.d) if plain else None)
+        object.__setattr__(self, "_bends", tuple(bends))
 
     @classmethod
-    def build(cls, quantities: Sequence[Quantity], d: int) -> Plan:
+    def build(
+        cls, quantities: Sequence[Quantity], d: int, estimator: Source | None = None, *, budget: float | None = None
+    ) -> Plan:
         """Plan the derivatives of a function of ``d`` coordinates.
 
+        Plans are remembered, by the value of what they are made of.
+
+        Args:
+            quantities: Sums of derivatives.
+            d: Number of coordinates.
+            estimator: What becomes of traces; None to sum them exactly.
+            budget: Bytes that one pass of a long exact sum may keep for gradients, from which its directions at a time
+                follow; None for 128 directions.
+
         Raises:
-            ConfigError: If a multi-index does not have d entries.
+            ConfigError: If a derivative does not fit, the estimate would be biased, or an exact sum has too many terms.
 
         >>> plan = Plan.build([quantity({(2, 0): 1.0, (0, 2): 1.0}), quantity({(1, 0): 1.0})], d=2)
         >>> plan.layout.kept, plan.cost()
@@ -65,35 +107,83 @@ class Plan:
         3
         """
         names = tuple(dict.fromkeys(quantities))
-        straight = _Builder(names, d).plan()
-        assert straight is not None  # nothing to carry
-        curved = _Builder(names, d, carry=True).plan()
-        return straight if curved is None or straight.cost() <= curved.cost() else curved
+        for name in names:
+            name.check(d)
+        # Remembered by value: one that is compared by identity may have changed since.
+        by_value = estimator is None or type(estimator).__hash__ is not object.__hash__
+        return (_build if by_value else _build.__wrapped__)(names, d, estimator, budget)  # type: ignore[arg-type]
+
+    @property
+    def layout(self) -> Layout:
+        """Rows of the pass."""
+        return self.blueprint.layout
+
+    @property
+    def order(self) -> int:
+        """Highest order of any pass."""
+        return max([self.layout.order, *(bundle.order for bundle, _ in self.outer)])
+
+    @property
+    def random(self) -> bool:
+        """Whether draws are needed."""
+        return bool(self.sources)
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Directions that stand alone, as ``(axis, entry)`` pairs, sorted by falling order."""
+        return tuple(atom for atom in self.blueprint.atoms if not isinstance(atom, Bundle))
 
     def cost(self) -> int:
         """Channels propagated: the cost in forward passes of the network."""
-        return self.layout.channels()
+        passes = sum(-(-bundle.count // _PER_PASS) for bundle, _ in self.outer)
+        return self.layout.channels() + sum(bundle.channels - 1 for bundle, _ in self.outer) + 2 * passes
 
     def explain(self) -> str:
         """Describe the directions and the cost in words."""
-        lines = [f"{len(self.quantities)} derivatives from {self.cost()} channels, order {self.layout.order}"]
+        lines = [f"{len(self.quantities)} derivatives from {self.cost()} channels, order {self.order}"]
         for k in range(1, self.layout.order + 1):
             weights = self.layout.weights[k - 1]
             sums = "" if weights is None else f", {weights.shape[0]} sums over {weights.shape[1]} directions"
-            bent = "" if self.bends[k - 1] is None else ", first derivatives carried along"
+            bent = ", first derivatives carried along" if self.blueprint.bends[k - 1] else ""
             lines.append(f"order {k}: {self.layout.kept[k - 1]} kept{sums}{bent}")
         lines.append("directions: " + ", ".join(str(v) for v in self.directions))
         return "\n".join(lines)
 
-    def seed(self, x: Float[Tensor, "n d"]) -> Jet:
+    def draw(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> tuple[Seeds, ...]:
+        """Draw the directions of every estimated trace for n points; nothing where all is exact.
+
+        Args:
+            n: Number of points.
+            generator: Source of all randomness.
+            dtype: Type of the points.
+            device: Device of the points.
+
+        Raises:
+            ConfigError: If the generator is missing.
+        """
+        return tuple(family.draw(n, generator, dtype, device) for family in self.sources)
+
+    def seed(self, x: Float[Tensor, "n d"], draws: Sequence[Seeds] = ()) -> Jet:
         """Start jets at the points: ``x + s v`` for every direction v, bent where first derivatives are carried."""
-        return seed(x, x.new_tensor(self.directions, dtype=x.dtype).reshape(-1, self.d), self.layout, self.bends)
+        if self._vectors is not None:
+            return seed(x, self._vectors.to(x), self.layout, self._bends)
+        parts = [
+            bundle.seeds(x, draws) if isinstance(bundle, Bundle) else self._singles(bundle, x) for bundle in self._runs
+        ]
+        top = {k: a.to(x) for k, a in enumerate(self._bends, 1) if a is not None}
+        return start(x, parts[0] if len(parts) == 1 else Stacked(tuple(parts)), self.layout, top)
 
     def read(self, y: Jet) -> dict[Quantity, Tensor]:
-        """Read the requested derivatives, each of the shape of ``y``."""
+        """Read the requested derivatives, each of the shape of ``y``; exact sums of other passes are left out."""
         zero = None
         result: dict[Quantity, Tensor] = {}
-        for name, reads in zip(self.quantities, self.reads, strict=True):
+        for name, reads in zip(self.quantities, self.blueprint.reads, strict=True):
             total = None
             for k, row, weight in reads:
                 c = y.primal if k == 0 else y.coefficients[k]
@@ -108,20 +198,65 @@ class Plan:
             result[name] = total.expand(y.shape) if total.shape != y.shape else total
         return result
 
-    def __call__(self, function: Callable[[Any], Any], x: Float[Tensor, "n d"]) -> dict[Quantity, Tensor]:
-        """Evaluate every derivative of ``function`` at the points in one pass."""
+    def __call__(
+        self, function: Callable[[Any], Any], x: Float[Tensor, "n d"], draws: Sequence[Seeds] = ()
+    ) -> dict[Quantity, Tensor]:
+        """Evaluate every derivative of ``function`` at the points in one pass.
+
+        Args:
+            function: Maps points, and jets of points, to values (n, m).
+            x: Points.
+            draws: What :meth:`draw` gave for as many points.
+
+        Raises:
+            ConfigError: If draws are missing.
+        """
+        if len(draws) != len(self.sources):
+            raise ConfigError(
+                f"this plan estimates {len(self.sources)} traces; got draws for {len(draws)}. "
+                "Pass draws = plan.draw(len(x), generator, x.dtype, x.device)"
+            )
         if self.layout.order == 0:
             value = function(x)
-            return {name: self._value(name, value) for name in self.quantities}
-        y = function(self.seed(x))
-        if not isinstance(y, Jet):
-            y = Jet([y, *(None,) * self.layout.order], self.layout)
-        return self.read(y)
+            result = {name: self._value(place, value) for place, name in enumerate(self.quantities)}
+        else:
+            y = function(self.seed(x, draws))
+            if not isinstance(y, Jet):
+                y = Jet([y, *(None,) * self.layout.order], self.layout)
+            result = self.read(y)
+        for bundle, coefficients in self.outer:
+            total = _in_passes(bundle, function, x, self.budget)
+            for name, c in zip(self.quantities, coefficients, strict=True):
+                if c:
+                    result[name] = result[name] + (total if c == 1 else c * total)
+        return result
 
-    def _value(self, name: Quantity, value: Tensor) -> Tensor:
+    def _value(self, place: int, value: Tensor) -> Tensor:
         """Quantity of order 0: a multiple of the value, or nothing where every coefficient is zero."""
-        factor = dict(name).get((0,) * self.d, 0.0)
+        factor = sum(weight for k, _, weight in self.blueprint.reads[place] if k == 0)
         return value if factor == 1 else factor * value
+
+    def _singles(self, directions: tuple[Direction, ...], x: Tensor) -> Seeds:
+        if all(len(v) == 1 and v[0][1] == 1 for v in directions):
+            return OneHot(torch.tensor([v[0][0] for v in directions], device=x.device))
+        return Shared(_dense_rows([dict(v) for v in directions], self.d).to(x))
+
+
+def _runs(atoms: Sequence[Atom]) -> tuple[Bundle | tuple[Direction, ...], ...]:
+    """Bundles, and the single directions between them."""
+    found: list[Any] = []
+    for bundled, group in itertools.groupby(atoms, lambda atom: isinstance(atom, Bundle)):
+        run = tuple(group)
+        found += run if bundled else [run]
+    return tuple(found)
+
+
+def _dense_rows(rows: Sequence[dict[int, float]], d: int) -> Float[Tensor, "s d"]:
+    dense = torch.zeros(len(rows), d, dtype=torch.float64)
+    for place, row in enumerate(rows):
+        for axis, entry in row.items():
+            dense[place, axis] = entry
+    return dense
 
 
 def seed(x: Tensor, directions: Tensor, layout: Layout, bends: Sequence[Tensor | None] = ()) -> Jet:
@@ -134,125 +269,96 @@ def seed(x: Tensor, directions: Tensor, layout: Layout, bends: Sequence[Tensor |
     return Jet([x, layout.reduce(1, shared(directions)), *higher], layout)
 
 
-Groups = list[tuple[dict[Direction, Fraction], dict[int, Fraction]]]
-"""Sums at one order: weights of the directions, and first derivatives by axis that are carried along."""
+def _in_passes(
+    bundle: Bundle, function: Callable[[Any], Any], x: Float[Tensor, "n d"], budget: float | None
+) -> Float[Tensor, "n m"]:
+    """``sum_r w_r D^K_{v_r}`` of a function, some of the directions at a time, recomputed for gradients."""
+    _warn_of_cost(bundle)
+    total: Any = None
+    for first in range(0, bundle.count, _AT_ONCE):
+        last = min(first + _AT_ONCE, bundle.count)
+        seeds, weights = bundle.seeds(x, (), first, last), bundle.weights(first, last)
+        chunk = _PER_PASS if budget is None else None
+        part = directional_sum(function, x, seeds, weights, bundle.order, budget, chunk)
+        total = part if total is None else total + part
+    return total
 
 
-class _Builder:
-    """Works out a plan; thrown away afterwards.
+@lru_cache(maxsize=1024)
+def _build(quantities: tuple[Quantity, ...], d: int, estimator: Source | None, budget: float | None) -> Plan:
+    sorting = _Sorting(d, estimator)
+    symbols = [sorting.symbol(terms) for terms in quantities]
+    bundles = dict.fromkeys(bundle for symbol in symbols for bundle in symbol.outer)
+    outer = tuple((bundle, tuple(float(symbol.outer.get(bundle, 0)) for symbol in symbols)) for bundle in bundles)
+    return Plan(quantities, blueprint(symbols), outer, tuple(sorting.families.values()), d, budget)
 
-    Args:
-        quantities: What is wanted.
-        d: Number of coordinates.
-        carry: Let sums of higher derivatives carry the first derivatives that stand with them.
-    """
 
-    def __init__(self, quantities: tuple[Quantity, ...], d: int, carry: bool = False) -> None:
-        self.quantities, self.d = quantities, d
-        self.orders: dict[Direction, int] = {}
-        by_order = [_homogeneous(q, d) for q in quantities]
-        self.carried = [_carried(groups) if carry else {} for groups in by_order]
-        # Pure derivatives first, so that mixed ones can reuse their directions.
-        self.parts: list[dict[int, dict[Direction, Fraction]]] = [{} for _ in quantities]
-        for mixed in (False, True):
-            for place, groups in enumerate(by_order):
-                for order, terms in groups.items():
-                    if _is_mixed(terms) == mixed and not (order == 1 and self.carried[place]):
-                        self.parts[place][order] = self._directions(order, terms)
+class _Sorting:
+    """Decides for each trace whether it is written out, estimated, or summed in passes of its own."""
 
-    def _directions(self, order: int, terms: Mapping[MultiIndex, Fraction]) -> dict[Direction, Fraction]:
-        if order == 0:
-            return {}
-        found = decompose(terms, tuple(v for v, k in self.orders.items() if k >= order))
-        for v in found:
-            self.orders[v] = max(order, self.orders.get(v, 0))
-        return found
+    def __init__(self, d: int, estimator: Source | None) -> None:
+        self.d, self.estimator = d, estimator
+        self.families: dict[Trace, FamilyLike] = {}
+        self._bundles: dict[Derivative, Bundle] = {}
 
-    def plan(self) -> Plan | None:
-        """Return the plan, or None where not every sum can carry what it should."""
-        order = max(self.orders.values(), default=0)
-        self.sums = {k: self._sums(k) for k in range(1, order + 1)}
-        directions = self._sorted()
-        kept, weights = [], []
-        for k in range(1, order + 1):
-            ending, groups = self.sums[k]
-            kept.append(sum(self.orders[v] >= k and v not in ending for v in directions))
-            rows = [[float(group.get(v, 0)) for v in directions if v in ending] for group, _ in groups]
-            weights.append(torch.tensor(rows, dtype=torch.float64) if ending else None)
-        layout = Layout(tuple(kept), tuple(weights))
-        reads = [self._reads(place, directions, layout) for place in range(len(self.quantities))]
-        bends = self._bends(reads, directions, layout)
-        if bends is None:
-            return None
-        values = [dict(terms).get((0,) * self.d) for terms in self.quantities]
-        whole = tuple(((0, 0, float(c)), *found) if c else tuple(found) for c, found in zip(values, reads, strict=True))
-        return Plan(self.quantities, directions, layout, whole, bends, self.d)
-
-    def _sorted(self) -> tuple[Direction, ...]:
-        """Directions by falling order, those that are summed behind those that are kept."""
-        return tuple(sorted(self.orders, key=lambda v: (-self.orders[v], v in self.sums[self.orders[v]][0])))
-
-    def _sums(self, k: int) -> tuple[set[Direction], Groups]:
-        """Sum the directions that end at order k, where that takes fewer rows than keeping them."""
-        ending = {v for v, top in self.orders.items() if top == k}
-        groups: Groups = []
-        for part, carried in zip(self.parts, self.carried, strict=True):
-            group = {v: w for v, w in part.get(k, {}).items() if v in ending}
-            along = carried if k == max(part, default=0) else {}
-            if group and (group, along) not in groups:
-                groups.append((group, along))
-        single = all(len(group) == 1 for group, _ in groups)
-        bent = any(along for _, along in groups) and not single
-        return (ending, groups) if len(groups) < len(ending) + bent else (set(), [])
-
-    def _reads(self, place: int, directions: tuple[Direction, ...], layout: Layout) -> list[tuple[int, int, float]]:
-        reads: list[tuple[int, int, float]] = []
-        factorial = 1.0
-        for k in range(1, layout.order + 1):
-            factorial *= k
-            part = self.parts[place].get(k, {})
-            ending, groups = self.sums[k]
-            group = {v: w for v, w in part.items() if v in ending}
-            if group:
-                along = self.carried[place] if k == max(self.parts[place]) else {}
-                reads.append((k, layout.kept[k - 1] + groups.index((group, along)), factorial))
-            reads += [(k, directions.index(v), factorial * float(w)) for v, w in part.items() if v not in ending]
-        return reads
-
-    def _bends(
-        self, reads: list[list[tuple[int, int, float]]], directions: tuple[Direction, ...], layout: Layout
-    ) -> tuple[Tensor | None, ...] | None:
-        """Bend, for each quantity that carries something, the curves of one row that ends there and is its own."""
-        bends = [torch.zeros(layout.rows(k), self.d, dtype=torch.float64) for k in range(1, layout.order + 1)]
-        for place, along in enumerate(self.carried):
-            top = max(self.parts[place], default=0)
-            if not along:
-                continue
-            for k, row, factor in reads[place]:
-                ends = k == top and (row >= layout.kept[k - 1] or self.orders[directions[row]] == k)
-                if ends and sum((k, row) == r[:2] for found in reads for r in found) == 1:
-                    for axis, c in along.items():
-                        bends[k - 1][row, axis] = float(c) / factor
-                    break
+    def symbol(self, terms: Quantity) -> Symbol:
+        plain: dict[int, dict[SparseIndex, Fraction]] = {}
+        bundles: dict[Bundle, Fraction] = {}
+        outer: dict[Bundle, Fraction] = {}
+        for derivative, c in terms:
+            bundle = self._bundle(derivative) if derivative.traces else None
+            if bundle is None:
+                group = plain.setdefault(derivative.order, {})
+                for index, multiple in derivative.expanded().items():
+                    group[index] = group.get(index, Fraction(0)) + multiple * Fraction(c)
             else:
+                place = outer if bundle.directions else bundles
+                place[bundle] = place.get(bundle, Fraction(0)) + Fraction(c)
+        return Symbol(plain, bundles, outer)
+
+    def _bundle(self, derivative: Derivative) -> Bundle | None:
+        """Bundle of a derivative with traces; None if it is to be written out."""
+        if derivative not in self._bundles:
+            found = self._sampled(derivative) or self._exact(derivative)
+            if found is None:
                 return None
-        return tuple(a if a.any() else None for a in bends)
+            self._bundles[derivative] = found
+        return self._bundles[derivative]
+
+    def _sampled(self, derivative: Derivative) -> Bundle | None:
+        if self.estimator is None:
+            return None
+        trace, *others = derivative.traces
+        if others:
+            raise ConfigError(f"no estimator for the product {derivative} of two sums; use estimator=None (exact)")
+        if trace not in self.families:
+            family = self.estimator.family(trace, self.d)
+            if family is None:
+                return None
+            self.families[trace] = family
+        return sampled_bundle(derivative, self.families[trace], list(self.families).index(trace))
+
+    def _exact(self, derivative: Derivative) -> Bundle | None:
+        directions = exact_directions(derivative.traces[0]) if _is_trace(derivative) else None
+        if directions is not None and directions > _WRITTEN_OUT:
+            return exact_bundle(derivative.traces[0])
+        if derivative.terms > _MOST_TERMS:
+            raise ConfigError(
+                f"the exact sum {derivative} has {derivative.terms} terms, more than {_MOST_TERMS}; estimate it with "
+                "STDE(samples=16) or Hutchinson(samples=16, law='gaussian')"
+            )
+        return None
 
 
-def _carried(groups: Mapping[int, Mapping[MultiIndex, Fraction]]) -> dict[int, Fraction]:
-    """First derivatives by axis, where higher ones stand beside them."""
-    if max(groups, default=0) < 2:
-        return {}
-    return {index.index(1): c for index, c in groups.get(1, {}).items()}
+def _is_trace(derivative: Derivative) -> bool:
+    return len(derivative.traces) == 1 and not derivative.index
 
 
-def _homogeneous(terms: Quantity, d: int) -> dict[int, dict[MultiIndex, Fraction]]:
-    groups: dict[int, dict[MultiIndex, Fraction]] = {}
-    for index, coefficient in terms:
-        checked = check_index(index, d)
-        groups.setdefault(sum(checked), {})[checked] = Fraction(coefficient)
-    return groups
-
-
-def _is_mixed(terms: Mapping[MultiIndex, Fraction]) -> bool:
-    return any(sum(entry > 0 for entry in index) > 1 for index in terms)
+def _warn_of_cost(bundle: Bundle) -> None:
+    if bundle.count > _COSTLY and not torch.compiler.is_compiling():
+        message = (
+            f"the exact sum {bundle.derivative} propagates {bundle.count} directions of order {bundle.order}, as much "
+            f"work as {bundle.channels} evaluations of the network; estimate it with STDE(samples=16) or "
+            "Hutchinson(samples=16)"
+        )
+        warnings.warn(message, KjetWarning, stacklevel=4)

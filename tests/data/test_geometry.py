@@ -771,6 +771,49 @@ def test_high_dimensions(d):
     assert box.distance(faces.x).abs().max() < 1e-12
 
 
+@pytest.mark.parametrize("radius", [1.0, 2.5])
+@pytest.mark.parametrize("law", ["volume", "radius"])
+def test_independent_points_in_many_dimensions(law, radius):
+    """Drawn in their own type: uniform directions, and the right distances from the center."""
+    d, n = 300, 4000
+    ball = Sphere([0.0] * d, radius, law=law)
+    points = ball.interior(n, sampler="uniform", generator=rng(), dtype=torch.float64)
+    assert points.measure == (ball.measure if law == "volume" else 1.0)
+    r = points.x.norm(dim=1) / radius
+    assert stats.kstest((r**d if law == "volume" else r).numpy(), "uniform").pvalue > 1e-3
+    directions = points.x / points.x.norm(dim=1, keepdim=True)
+    assert float(directions.mean(0).abs().max()) < 5 / math.sqrt(n * d)
+    covariance = directions.T @ directions / n * d
+    assert float((covariance - torch.eye(d, dtype=torch.float64)).abs().max()) < 6 / math.sqrt(n)
+    again = ball.interior(n, sampler="uniform", generator=rng(), dtype=torch.float64)
+    assert torch.equal(points.x, again.x)
+
+
+def test_single_precision_keeps_points_of_a_huge_ball_inside():
+    """``1 - |x|^2`` is about 2e-5 here, a few hundred times the rounding of one number."""
+    d = 100_000
+    ball = Sphere([0.0] * d, 1.0)
+    x = ball.interior(40, sampler="uniform", generator=rng()).x
+    assert x.dtype == torch.float32
+    gap = d * (1 - x.double().square().sum(1)) / 2  # exponentially distributed
+    assert bool((gap > 0).all())
+    assert stats.kstest(gap.numpy(), "expon").pvalue > 1e-3
+
+
+def test_even_distances_at_low_dimension_and_in_products():
+    ball = Sphere((0, 0, 0), 2.0, law="radius")
+    for sampler in ("sobol", "uniform"):
+        r = ball.interior(1000, sampler=sampler, generator=rng(), dtype=torch.float64).x.norm(dim=1) / 2
+        assert stats.kstest(r.numpy(), "uniform").pvalue > 1e-3
+    slab = Sphere([0.0] * 100, 1.0, law="radius") * Time(0, 3)
+    points = slab.interior(1000, sampler="uniform", generator=rng(), dtype=torch.float64)
+    assert not slab.even
+    assert points.measure == 1.0
+    assert stats.kstest(points.x[:, :100].norm(dim=1).numpy(), "uniform").pvalue > 1e-3
+    assert stats.kstest((points.x[:, 100] / 3).numpy(), "uniform").pvalue > 1e-3
+    assert bool(slab.inside(points.x).all())
+
+
 def test_box_faces_are_chosen_in_proportion_to_their_area():
     box = Box([(0, 1), (0, 2), (0, 3), (0, 4)])
     points = box.boundary(8000, sampler="uniform", generator=rng(), dtype=torch.float64)
@@ -866,6 +909,7 @@ def test_ellipse_points_are_equally_spaced_in_arc_length(axes):
         (lambda: Disk((0, 0), 1, part="boundary"), "cannot be named"),
         (lambda: Disk((1e30, 0), 1), "lost in rounding"),
         (lambda: Sphere((0.0,), 1), "at least 2 dimensions"),
+        (lambda: Sphere((0, 0), 1, law="even"), r'unknown law "even" of Sphere; it has radius, volume'),
         (lambda: Sphere((0, math.inf), 1), "finite"),
         (lambda: Ellipse((0, 0), (1, -1)), "semi-axis"),
         (lambda: Polygon([(0, 0), (1, 0)]), "at least 3 vertices"),

@@ -6,7 +6,18 @@ from fractions import Fraction
 
 import pytest
 
-from kjet.jets.directions import decompose
+from kjet.jets import directions
+from kjet.jets.derivative import dense, sparse
+
+
+def decompose(terms, known=()):
+    """Dense multi-indices in, dense directions out."""
+    d = max(len(index) for index in terms)
+    found = directions.decompose(
+        {sparse(index): Fraction(c) for index, c in terms.items()},
+        [tuple((axis, entry) for axis, entry in enumerate(v) if entry) for v in known],
+    )
+    return {dense(v, d): weight for v, weight in found.items()}
 
 
 def multi_indices(d, order):

@@ -17,6 +17,7 @@ RANGE = torch.tensor([[10.0, 12.0], [-0.7, 0.5]])
 SMOOTH = ("cos", "gelu", "mish", "sigmoid", "silu", "sin", "softplus", "swish", "tanh")
 SMALL = {
     "mlp": {"hidden": [7, 5]},
+    "mlp_hd": {"first_layer": "block", "block_size": 2, "hidden": [7, 5]},
     "modified_mlp": {"width": 6, "depth": 2},
     "fourier": {"features": 4, "sigmas": [0.5, 0.2], "width": 6, "depth": 1},
     "siren": {"width": 6, "depth": 2, "w0": 5.0, "hidden_w0": 3.0},

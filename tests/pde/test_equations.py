@@ -10,23 +10,35 @@ import torch
 from kjet.pde import (
     Advection,
     AllenCahn,
+    BenjaminBonaMahony,
+    Biharmonic,
     BlackScholes,
+    BlackScholesBarenblatt,
     Burgers,
     Burgers2D,
     Elasticity,
     Equation,
+    GeneralizedKdV,
     GrayScott,
+    HamiltonJacobiBellman,
     Heat,
     Helmholtz,
+    HirotaSolitons,
+    KadomtsevPetviashvili,
     KdV,
+    KdV2D,
     KuramotoSivashinsky,
     NavierStokes2D,
     NavierStokes2DUnsteady,
     Plate,
     Poisson,
     Schrodinger,
+    SemilinearHeat,
+    SineGordon,
     Wave,
+    bbm_soliton,
     call_with_names,
+    gkdv_soliton,
     residual_of,
 )
 from kjet.registry import names, resolve
@@ -93,6 +105,21 @@ def _gray_scott(N, f, x):
         N.d(u, "t") - 0.3 * N.lap(u, "xy") + turned - 0.04 * (1 - u),
         N.d(v, "t") - 0.1 * N.lap(v, "xy") - turned + 0.1 * v,
     ]
+
+
+def _bsb(N, v, x):
+    spread = sum(x[name] ** 2 * N.d(v, name * 2) for name in "xyz")
+    growth = sum(x[name] * N.d(v, name) for name in "xyz")
+    return N.d(v, "t") + 0.08 * spread + 0.05 * (growth - v)
+
+
+def _kp(N, u, x):
+    return N.d(N.d(u, "t") + 6 * u * N.d(u, "x") + N.d(u, "xxx"), "x") - 3 * N.d(u, "yy")
+
+
+def _kdv_2d(N, u, x):
+    mixed = N.d(N.d(u, "x") * N.d(u, "y"), "x")
+    return N.d(u, "ty") + N.d(u, "xxxy") + 3 * mixed - N.d(u, "xx") + 2 * N.d(u, "yy")
 
 
 def _single(formula):
@@ -167,6 +194,42 @@ CASES = {
     "black_scholes": Case(
         BlackScholes(rate=0.05, sigma=0.3),
         _single(lambda N, v, x: N.d(v, "t") + 0.045 * x["s"] ** 2 * N.d(v, "ss") + 0.05 * (x["s"] * N.d(v, "s") - v)),
+    ),
+    "allen_cahn_steady": Case(
+        AllenCahn(coords=("x", "y"), diffusion=0.2, reaction=3.0, source=lambda x: x),
+        _single(lambda N, u, x: -0.2 * N.lap(u, "xy") - 3 * (u - u**3) - x["x"]),
+    ),
+    "sine_gordon": Case(
+        SineGordon(coords=("x", "y", "z"), source=lambda z: z**2),
+        _single(lambda N, u, x: -N.lap(u, "xyz") - sin(u) - x["z"] ** 2),
+    ),
+    "sine_gordon_parabolic": Case(
+        SineGordon(coords=("x", "y", "t")), _single(lambda N, u, x: N.d(u, "t") - N.lap(u, "xy") - sin(u))
+    ),
+    "semilinear_heat": Case(
+        SemilinearHeat(coords=("x", "y", "t"), source=lambda t: t),
+        _single(lambda N, u, x: N.d(u, "t") - N.lap(u, "xy") - (1 - u * u) / (1 + u * u) - x["t"]),
+    ),
+    "hamilton_jacobi_bellman": Case(
+        HamiltonJacobiBellman(coords=("x", "y", "z", "t"), mu=0.7),
+        _single(
+            lambda N, u, x: N.d(u, "t") + N.lap(u, "xyz") - 0.7 * sum(N.d(u, name) ** 2 for name in "xyz")
+        ),
+    ),
+    "black_scholes_barenblatt": Case(BlackScholesBarenblatt(coords=("x", "y", "z", "t")), _single(_bsb)),
+    "generalized_kdv": Case(
+        GeneralizedKdV(a=1.3, b=0.5, power=3.0),
+        _single(lambda N, u, x: N.d(u, "t") + 1.3 * u**3 * N.d(u, "x") + 0.5 * N.d(u, "xxx")),
+    ),
+    "kdv_2d": Case(KdV2D(), _single(_kdv_2d)),
+    "kadomtsev_petviashvili": Case(KadomtsevPetviashvili(s=-1.0), _single(_kp)),
+    "benjamin_bona_mahony": Case(
+        BenjaminBonaMahony(c=0.9, a=1.2, b=0.5),
+        _single(lambda N, u, x: N.d(u, "t") + (0.9 + 1.2 * u) * N.d(u, "x") - 0.5 * N.d(u, "xxt")),
+    ),
+    "biharmonic": Case(
+        Biharmonic(coords=("x", "y", "z"), source=lambda x: 1 + x),
+        _single(lambda N, u, x: N.lap(N.lap(u, "xyz"), "xyz") - 1 - x["x"]),
     ),
 }
 
@@ -256,6 +319,27 @@ def _ks_front(x, t, speed=0.3):
     return speed + (15 / 19) * math.sqrt(11 / 19) * (11 * front**3 - 9 * front)
 
 
+def _two_solitons(polynomial, frequency, vectors, shifts=(0.3, -0.5)):
+    return HirotaSolitons(polynomial, [(*v, frequency(*v)) for v in vectors], shifts)
+
+
+KDV_PAIR = _two_solitons(lambda k, w: k * w + k**4, lambda k: -(k**3), [(1.0,), (1.6,)])
+KP_PAIR = _two_solitons(
+    lambda k, m, w: k * w + k**4 + 3 * m**2, lambda k, m: -(k**4 + 3 * m**2) / k, [(1.5, 0.3), (0.7, -0.2)]
+)
+KDV_2D_PAIR = _two_solitons(
+    lambda k, m, w: m * w + k**3 * m - k**2 + 2 * m**2,
+    lambda k, m: -(k**3 * m - k**2 + 2 * m**2) / m,
+    [(1.0, 1.2), (0.7, 0.5)],
+)
+
+
+def _soft_minimum(x, y, t, mu=0.7):
+    """Hopf-Cole: ``exp(-mu u)`` is a sum of growing exponentials, which solve the backward heat equation."""
+    costs = [exp(-mu * (a * x + b * y) - mu**2 * (a * a + b * b) * t) for a, b in ((0.3, -1.0), (1.1, 0.4))]
+    return -torch.log(costs[0] + costs[1]) / mu
+
+
 LAME = {"lam": 1.3, "mu": 0.7}
 
 EXACT = {
@@ -323,6 +407,32 @@ EXACT = {
     ),
     "gray_scott_steady": (GrayScott(), {"u": 0.5, "v": 0.2}),
     "black_scholes_call": (BlackScholes(rate=0.05, sigma=0.3), {"v": _call}),
+    "kdv_two_solitons": (KdV(a=6.0, b=1.0), {"u": lambda x, t: KDV_PAIR.wave(x, t)}),
+    "gkdv_soliton": (GeneralizedKdV(a=1.3, b=0.7, power=3.0), {"u": gkdv_soliton(1.1, 1.3, 0.7, 3.0)}),
+    "mkdv_soliton": (GeneralizedKdV(a=1.3, b=0.7), {"u": gkdv_soliton(1.1, 1.3, 0.7, 2.0)}),
+    "kp_two_lines": (KadomtsevPetviashvili(), {"u": lambda x, y, t: KP_PAIR.wave(x, y, t)}),
+    "kdv_2d_two_kinks": (KdV2D(), {"u": lambda x, y, t: KDV_2D_PAIR.slope(x, y, t)}),
+    "bbm_soliton": (BenjaminBonaMahony(c=0.9, a=1.2, b=0.8), {"u": bbm_soliton(1.9, 0.9, 1.2, 0.8)}),
+    "biharmonic_polynomial": (
+        Biharmonic(coords=("x", "y", "z"), source=24.0 * 3 + 8), {"u": lambda x, y, z: x**4 + y**4 + z**4 + x**2 * y**2}
+    ),
+    "sine_gordon_kink": (SineGordon(coords=("x",)), {"u": lambda x: math.pi + 4 * torch.atan(exp(x))}),
+    "sine_gordon_constant": (SineGordon(coords=("x", "y", "t"), source=-math.sin(0.4)), {"u": 0.4}),
+    "semilinear_heat_constant": (SemilinearHeat(), {"u": 1.0}),
+    "semilinear_heat_sourced": (
+        SemilinearHeat(source=lambda x, t: x * x - 2 * t - (1 - (t * x * x) ** 2) / (1 + (t * x * x) ** 2)),
+        {"u": lambda x, t: t * x * x},
+    ),
+    "hamilton_jacobi_bellman": (HamiltonJacobiBellman(coords=("x", "y", "t"), mu=0.7), {"u": _soft_minimum}),
+    "hamilton_jacobi_bellman_quadratic": (
+        HamiltonJacobiBellman(coords=("x", "y", "t"), mu=0.7),
+        # Riccati: a |x|^2 / (1 + 4 mu a (T - t)) + d / (2 mu) log(1 + 4 mu a (T - t)), with a = 1, T = 2
+        {"u": lambda x, y, t: (x**2 + y**2) / (1 + 2.8 * (2 - t)) + torch.log(1 + 2.8 * (2 - t)) / 0.7},
+    ),
+    "black_scholes_barenblatt": (
+        BlackScholesBarenblatt(coords=("x", "y", "z", "t")),
+        {"v": lambda x, y, z, t: exp(0.21 * (1 - t)) * (x**2 + y**2 + z**2)},
+    ),
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from kjet.jets import quantity
 from kjet.pde import Data, Field, Frame, Parameters, Recorded, Values, Vector
 from kjet.pde.expression import Number, as_expression, differentiate
 
@@ -58,8 +59,8 @@ def symbols():
 def run(node, u, v, a=0.7):
     """Evaluate on given values of the fields themselves."""
     recorded = Recorded({"r": node}, FRAME)
-    value = ((((0, 0), 1.0),), {"u": u, "v": v})
-    fields = {(name, value[0]): tensor for name, tensor in value[1].items()}
+    value = quantity({(0, 0): 1.0})
+    fields = {("u", value): u, ("v", value): v}
     x = torch.zeros(len(u), 2, dtype=u.dtype)
     return recorded(Values(x, fields, {"a": a}))[0]
 
@@ -88,14 +89,14 @@ def test_dtype_is_that_of_the_points(name):
 def test_derivative_by_name(names):
     u, _, _ = symbols()
     index = (names.count("x"), names.count("t"))
-    assert getattr(u, names)._terms == ((index, 1.0),)
+    assert getattr(u, names)._terms == quantity({index: 1.0})
 
 
 def test_longest_coordinate_name_first():
     frame = Frame(coords=("x", "x1", "theta", "t"), fields=("u",))
     u = Field.of("u", frame)
-    assert u.x1x._terms == (((1, 1, 0, 0), 1.0),)
-    assert u.thetat._terms == (((0, 0, 1, 1), 1.0),)
+    assert u.x1x._terms == quantity({(1, 1, 0, 0): 1.0})
+    assert u.thetat._terms == quantity({(0, 0, 1, 1): 1.0})
 
 
 def test_derivative_of_constants_and_coordinates():

@@ -1,0 +1,50 @@
+"""What the problems on the unit ball of any dimension share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..data import Sphere
+from ..errors import ConfigError
+from ..pde import BallSolution, ball_solution
+
+
+@dataclass(frozen=True)
+class BallOptions:
+    """Options of a problem on the unit ball; see :func:`kjet.pde.ball_solution` for the exact solutions.
+
+    Attributes:
+        dim: Number of dimensions d.
+        interaction: ``two_body``, ``three_body``, ``zero_mean`` or ``low_rank``.
+        seed: Seed of the solution's coefficients; not that of training.
+        law: Points spread evenly in ``"volume"``, which puts almost all of them within 1/d of the sphere, or by
+            ``"radius"``, as published results have it.
+    """
+
+    dim: int = 100
+    interaction: str = "two_body"
+    seed: int = 0
+    law: str = "volume"
+
+    def __post_init__(self) -> None:
+        if self.dim < 2:
+            raise ConfigError(f"problem.dim must be at least 2; got {self.dim}")
+
+    @property
+    def coords(self) -> tuple[str, ...]:
+        """Names of the coordinates."""
+        return tuple(f"x{i + 1}" for i in range(self.dim))
+
+    def ball(self) -> Sphere:
+        """Make the domain."""
+        return Sphere([0.0] * self.dim, 1.0, coords=self.coords, law=self.law)
+
+    def solution(self, power: int = 1) -> BallSolution:
+        """Draw the exact solution."""
+        return ball_solution(self.dim, self.interaction, seed=self.seed, power=power)
+
+    def sizes(self, name: str) -> dict[str, Any]:
+        """Name, and suggestions for training."""
+        network = {"width": 128, "depth": 3}
+        return {"name": name, "network": network, "points": 100, "boundary_points": 100, "seconds": 300.0}

@@ -1,0 +1,32 @@
+"""Steady problems on the unit ball of any dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..constraints import Dirichlet
+from ..pde import Equation, PointFunction
+from ..problem import Problem
+from ..typing import Tensor
+from ._ball import BallOptions
+
+
+def steady(
+    options: BallOptions, name: str, equation: Callable[..., Equation], reaction: Callable[[Tensor], Any]
+) -> Problem:
+    """Make ``lap(u) + reaction(u) + f = 0`` with ``u = 0`` on the sphere, which the suggested ansatz has exactly."""
+    solution, coords = options.solution(), options.coords
+
+    def source(x: Tensor) -> Tensor:
+        u, laplacian = solution.laplacians(x)
+        return -(laplacian + reaction(u))
+
+    return Problem(
+        equation=equation(coords=coords, source=PointFunction(source, coords, name="f", taylor=False)),
+        domain=options.ball(),
+        conditions=[Dirichlet(u=0.0)],
+        reference=PointFunction(solution.value, coords, name="u"),
+        constraint="hard",
+        **options.sizes(name),
+    )

@@ -1,0 +1,30 @@
+"""The Sine-Gordon equation on the ball of any dimension."""
+
+from __future__ import annotations
+
+import torch
+
+from dataclasses import dataclass
+
+from ..pde import SineGordon
+from ..problem import Problem
+from ..registry import register
+from ._ball import BallOptions
+from ._steady import steady
+
+
+@register("problem", "sine_gordon_hd")
+@dataclass(frozen=True)
+class SineGordonHDProblem(BallOptions):
+    """``lap(u) + sin(u) + f = 0`` on the unit ball of ``dim`` dimensions, u = 0 on the sphere.
+
+    Reference: ``(1 - |x|^2) g(x)`` with g after ``interaction``, see :func:`kjet.pde.ball_solution`; the source f is its
+    own, by Taylor arithmetic on g and the product rule.
+
+    Ref: Shi, Hu, Lin, Kawaguchi, *Stochastic Taylor derivative estimator: efficient amortization for arbitrary
+    differential operators*, 2024, for the two- and three-body solutions.
+    """
+
+    def build(self) -> Problem:
+        """Make the problem."""
+        return steady(self, "sine_gordon_hd", SineGordon, torch.sin)
