@@ -43,10 +43,11 @@ __all__ = [
     "INTERACTIONS", "Advection", "AllenCahn", "BallSolution", "BenjaminBonaMahony", "Biharmonic", "BlackScholes",
     "BlackScholesBarenblatt", "Burgers", "Burgers2D", "Coefficient", "Data", "Elasticity", "Equation", "Expression",
     "Field", "Frame", "GeneralizedKdV", "GradientEnhanced", "GrayScott", "HamiltonJacobiBellman", "Heat", "Helmholtz",
-    "HirotaSolitons",    "KadomtsevPetviashvili", "KdV", "KdV2D", "KuramotoSivashinsky", "LocalSum", "LowRank", "NavierStokes2D",
-    "NavierStokes2DUnsteady", "Parameters", "Plate", "PointFunction", "Poisson", "Profile", "Recorded", "Schrodinger",
-    "SemilinearHeat", "SineGordon", "TrivialPredictor", "Unknown", "Values", "Vector", "Wave", "ball_solution", "bbm_soliton", "best_trivial_predictor", "bilap", "call_with_names",
-    "curl", "d", "diffusion", "div", "dt", "from_sympy", "gkdv_soliton", "grad", "lap", "manufactured", "record", "residual_of",
+    "HirotaSolitons", "KadomtsevPetviashvili", "KdV", "KdV2D", "KuramotoSivashinsky", "LocalSum", "LowRank",
+    "NavierStokes2D", "NavierStokes2DUnsteady", "Parameters", "Plate", "PointFunction", "Poisson", "Profile",
+    "Recorded", "Schrodinger", "SemilinearHeat", "SineGordon", "TrivialPredictor", "Unknown", "Values", "Vector",
+    "Wave", "ball_solution", "bbm_soliton", "best_trivial_predictor", "bilap", "call_with_names", "curl", "d",
+    "diffusion", "div", "dt", "from_sympy", "gkdv_soliton", "grad", "lap", "manufactured", "record", "residual_of",
 ]  # fmt: skip
 
 for _name, _equation in {

@@ -1,8 +1,8 @@
 """Powers of the Laplacian and of Euler's operator, of functions of a few variables.
 
 With ``L = sum_i d_i^2`` and ``E = sum_i z_i d_i``, the word ``(a, b)`` stands for ``L^a E^b``. Both take a sum of
-functions of a few variables each term by term, and ``L |z|^2 = |z|^2 L + 4 E + 2 d``, so that these words are all that a
-Laplacian of ``F(|z|^2) g(z)`` needs of g.
+functions of a few variables each term by term, and ``L |z|^2 = |z|^2 L + 4 E + 2 d``, so that these words are all that
+a Laplacian of ``F(|z|^2) g(z)`` needs of g.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class BallSolution:
     """``u(x) = (1 - |x|^2)^p g(x)``: with p = 1 zero on the unit sphere, with p = 2 its normal derivative, too.
 
     The Laplacian follows from those of g by the product rule. With ``w = 1 - |x|^2``, ``L`` the Laplacian and ``E`` =
-    ``x . grad``, ``L(F(w) h) = F L h - 4 F' E h + (4 (1 - w) F'' - 2 d F') h``, and ``E L = L E - 2 L``, so that any power
-    of L on ``w^p g`` is a combination of the functions ``L^a E^b g`` with polynomials in w.
+    ``x . grad``, ``L(F(w) h) = F L h - 4 F' E h + (4 (1 - w) F'' - 2 d F') h``, and ``E L = L E - 2 L``, so that any
+    power of L on ``w^p g`` is a combination of the functions ``L^a E^b g`` with polynomials in w.
 
     Args:
         profile: g.

@@ -10,7 +10,7 @@ import torch
 
 from ..errors import ConfigError, unknown
 from .calculus import d
-from .equation import Equation, Parameters, trace
+from .equation import Equation, trace
 from .expression import Expression
 from .parameter import Unknown
 from .recording import collect
@@ -21,8 +21,8 @@ __all__ = ["GradientEnhanced"]
 class GradientEnhanced(Equation):
     """An equation ``R = 0`` with ``d R / d x_i = 0`` for some coordinates, as further residuals.
 
-    The loss becomes ``mean R^2 + weight sum_i mean (d R / d x_i)^2``: each further residual is scaled by the root of the
-    weight. Derivatives need jets one order higher, and mixed ones; take few coordinates where there are many. With
+    The loss becomes ``mean R^2 + weight sum_i mean (d R / d x_i)^2``: each further residual is scaled by the root of
+    the weight. Derivatives need jets one order higher, and mixed ones; take few coordinates where there are many. With
     `samples` the coordinates are drawn once, and the weight is multiplied by d / samples, which makes the sum an
     unbiased estimate, over draws, of that over all coordinates.
 
@@ -41,7 +41,8 @@ class GradientEnhanced(Equation):
     problems*, 2022.
 
     >>> from kjet.pde import Heat
-    >>> print("\\n".join(GradientEnhanced(Heat(), weight=0.01).record().describe().splitlines()[:2]))
+    >>> for line in GradientEnhanced(Heat(), weight=0.01).record().describe().splitlines()[:2]:
+    ...     print(line)
     residual: u_t - diffusivity u_xx - source = 0
     residual_x: 0.1 (u_xt - diffusivity u_xxx) = 0
     """

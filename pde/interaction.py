@@ -28,8 +28,8 @@ def ball_solution(dim: int, interaction: str = "two_body", *, seed: int = 0, pow
     - ``three_body``: ``g = sum_i c_i exp(x_i x_{i+1} x_{i+2})``.
     - ``zero_mean``: the first one in ``y = sqrt(2 d) x``, whose entries are of size one, with the mean of the ``c_i``
       subtracted and ``sum_i c_i^2 = 1``.
-    - ``low_rank``: ``g = sum_j c_j sin(2 y_j y_{j+1})``, j modulo 4, in ``y = sqrt(d) Q x`` with four orthonormal rows Q,
-      from the QR decomposition of normal numbers that are drawn first, and ``sum_j c_j^2 = 1``.
+    - ``low_rank``: ``g = sum_j c_j sin(2 y_j y_{j+1})``, j modulo 4, in ``y = sqrt(d) Q x`` with four orthonormal rows
+      Q, from the QR decomposition of normal numbers that are drawn first, and ``sum_j c_j^2 = 1``.
 
     In many dimensions each ``x_i`` is about ``1 / sqrt(d)``, and the first two come close to a constant: the predictor
     ``a (1 - |x|^2)`` has relative errors of 1e-2 and below, and less with a linear term (see
@@ -100,6 +100,11 @@ def _low_rank(dim: int, generator: torch.Generator) -> Profile:
 
 
 INTERACTIONS: Mapping[str, tuple[Callable[[int, torch.Generator], Profile], int]] = MappingProxyType(
-    {"two_body": (_two_body, 2), "three_body": (_three_body, 3), "zero_mean": (_zero_mean, 3), "low_rank": (_low_rank, 4)}
+    {
+        "two_body": (_two_body, 2),
+        "three_body": (_three_body, 3),
+        "zero_mean": (_zero_mean, 3),
+        "low_rank": (_low_rank, 4),
+    }
 )
 """Name to what draws the profile g, and the least number of dimensions that it takes."""

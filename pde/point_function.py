@@ -1,4 +1,4 @@
-"""Functions of all coordinates at once, for equations in so many dimensions that coordinates cannot be passed by name."""
+"""Functions of all coordinates at once, for equations in too many dimensions to pass coordinates by name."""
 
 from __future__ import annotations
 

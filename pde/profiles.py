@@ -1,4 +1,4 @@
-"""Functions of very many variables with Laplacians in closed form: sums of local functions, and functions of low rank."""
+"""Functions of very many variables with Laplacians in closed form: local sums, and functions of low rank."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Combination = Mapping[Word, Tensor | float]
 """``sum c L^a E^b`` by ``(a, b)``, with the Laplacian L, Euler's operator ``E = x . grad``, and numbers c, one for all
 points or one for each."""
 
-_CHUNK = 2**19  # windows that are evaluated at once where no compiler fuses the operations
+_CHUNK = 2**16  # windows that are evaluated at once where no compiler fuses the operations; they stay in the cache
 
 
 class Profile(Protocol):

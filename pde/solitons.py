@@ -21,12 +21,12 @@ Wave = tuple[float, ...]
 class HirotaSolitons:
     """One or two solitons of an equation ``P(D) f . f = 0`` in Hirota's derivatives.
 
-    ``f = sum_S a_S exp(sum_{i in S} eta_i)`` over the subsets S of the waves, with phases ``eta_i = p_i . z + c_i`` that
-    satisfy ``P(p_i) = 0``, and ``a_S = prod_{i<j in S} A_ij``, ``A_ij = -P(p_i - p_j) / P(p_i + p_j)``. For one and two
-    waves this is exact for every even P with ``P(0) = 0``.
+    ``f = sum_S a_S exp(sum_{i in S} eta_i)`` over the subsets S of the waves, with phases ``eta_i = p_i . z + c_i``
+    that satisfy ``P(p_i) = 0``, and ``a_S = prod_{i<j in S} A_ij``, ``A_ij = -P(p_i - p_j) / P(p_i + p_j)``. For one
+    and two waves this is exact for every even P with ``P(0) = 0``.
 
-    With the terms of ``f`` as weights, the first derivative of ``log f`` along x is the mean of ``k_S = sum_{i in S} k_i``,
-    the second their variance. Takes tensors, jets and the coordinates of a residual.
+    With the terms of ``f`` as weights, the first derivative of ``log f`` along x is the mean of
+    ``k_S = sum_{i in S} k_i``, the second their variance. Takes tensors, jets and the coordinates of a residual.
 
     Args:
         polynomial: ``P``, of the components of p.
@@ -81,7 +81,8 @@ class HirotaSolitons:
 
         def ratio(i: int, j: int) -> Any:
             (p, a), (q, b) = terms[i], terms[j]
-            return torch.exp(sum(((u - v) * x for u, v, x in zip(p, q, z, strict=True) if u != v), a - b))
+            phase: Any = sum(((u - v) * x for u, v, x in zip(p, q, z, strict=True) if u != v), a - b)
+            return torch.exp(phase)
 
         others = [[j for j in range(len(terms)) if j != i] for i in range(len(terms))]
         shares = [1.0 / (1.0 + sum(ratio(j, i) for j in others[i])) for i in range(len(terms))]

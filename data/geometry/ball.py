@@ -33,7 +33,7 @@ class _Round(Domain):
         if not bool((bounds[:, 0] < bounds[:, 1]).all()):
             raise ConfigError(f"radius {radius} is lost in rounding beside the center {center}")
         super().__init__(coords, bounds, _volume(len(coords), radius), (part,), convex=True)
-        self._middle = middle
+        self._middle, self._same = middle, len(set(center)) == 1
 
     def inside(self, x: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
         """Tell which points are closer to the center than the radius."""
@@ -87,8 +87,7 @@ class _Round(Domain):
                 total = total + delta * delta
             return total
         y = x if x.shape[-1] == self.dim else x[..., : self.dim]
-        same = all(value == self.center[0] for value in self.center)
-        shift = y - (self.center[0] if same else self._middle.to(device=x.device, dtype=x.dtype))
+        shift = y - (self.center[0] if self._same else self._middle.to(device=x.device, dtype=x.dtype))
         return torch.sum(shift * shift, dim=-1)
 
     def _part_distance(self, x: TensorLike, part: str, side: Side) -> TensorLike:

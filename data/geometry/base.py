@@ -14,7 +14,7 @@ import torch
 
 from ...errors import ConfigError, unknown
 from ...typing import Bool, Float, Tensor
-from ..points import Points
+from ..points import Names, Points
 from ..samplers import Sampler, Uniform, check_count, make_sampler
 from .pieces import Piece, clip, kept_size, sample
 from .rfunctions import TensorLike, join
@@ -81,7 +81,7 @@ class Domain(ABC):
         opposite: Mapping[str, tuple[str, str]] | None = None,
         hull: Float[Tensor, "k d"] | None = None,
     ) -> None:
-        self.coords = coords
+        self.coords: tuple[str, ...] = Names(coords)
         self.bounds = bounds.to(torch.float64)
         self.measure = measure
         self.walls = parts if walls is None else walls

@@ -18,14 +18,14 @@ class BallOptions:
         dim: Number of dimensions d.
         interaction: ``two_body``, ``three_body``, ``zero_mean`` or ``low_rank``.
         seed: Seed of the solution's coefficients; not that of training.
-        law: Points spread evenly in ``"volume"``, which puts almost all of them within 1/d of the sphere, or by
-            ``"radius"``, as published results have it.
+        law: Points by ``"radius"``, uniform on [0, 1], as published results have it, or spread evenly in ``"volume"``,
+            which puts almost all of them within 1/d of the sphere, where ``1 - |x|^2`` loses digits in float32.
     """
 
     dim: int = 100
     interaction: str = "two_body"
     seed: int = 0
-    law: str = "volume"
+    law: str = "radius"
 
     def __post_init__(self) -> None:
         if self.dim < 2:

@@ -16,8 +16,8 @@ from ._parabolic import ParabolicOptions, parabolic
 class AllenCahnParabolicHDProblem(ParabolicOptions):
     """``u_t = lap(u) + u - u^3 + f`` on the unit ball, with initial values, and u = 0 on the sphere.
 
-    Reference: ``exp(-t) (1 - |x|^2) g(x)`` with g after ``interaction``, see :func:`kjet.pde.ball_solution`; the source f
-    is its own, by Taylor arithmetic on g and the product rule.
+    Reference: ``exp(-t) (1 - |x|^2) g(x)`` with g after ``interaction``, see :func:`kjet.pde.ball_solution`; the source
+    f is its own, by Taylor arithmetic on g and the product rule.
     """
 
     def build(self) -> Problem:

@@ -17,8 +17,8 @@ from ._ball import BallOptions
 class BiharmonicProblem(BallOptions):
     """``lap(lap(u)) = f`` on the unit ball of ``dim`` dimensions, u and its normal derivative zero on the sphere.
 
-    Reference: ``(1 - |x|^2)^2 g(x)`` with g after ``interaction``, see :func:`kjet.pde.ball_solution`; the source f is its
-    own, by Taylor arithmetic on g and the product rule.
+    Reference: ``(1 - |x|^2)^2 g(x)`` with g after ``interaction``, see :func:`kjet.pde.ball_solution`; the source f is
+    its own, by Taylor arithmetic on g and the product rule.
 
     Ref: Hu, Shi, Karniadakis, Kawaguchi, *Hutchinson trace estimation for high-dimensional and high-order
     physics-informed neural networks*, 2024, for such problems on an annulus.

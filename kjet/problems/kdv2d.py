@@ -27,7 +27,8 @@ class KdV2DProblem:
     ``l w + k^3 l - k^2 + 2 l^2 = 0``, from the bilinear form of the equation; one kink is ``k (1 + tanh(a / 2))``.
 
     Ref: Shi, Hu, Lin, Kawaguchi, *Stochastic Taylor derivative estimator: efficient amortization for arbitrary
-    differential operators*, 2024, for the equation; Hirota, *The Direct Method in Soliton Theory*, 2004, for the method.
+    differential operators*, 2024, for the equation; Hirota, *The Direct Method in Soliton Theory*, 2004, for the
+    method.
 
     Attributes:
         solitons: 1 or 2.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,8 @@ class KdVSolitonProblem:
 
     Attributes:
         solitons: 1 or 2.
-        k1: Wave number of the first, whose speed is its square; it starts at x = -4.
-        k2: Wave number of the second, which starts at the origin.
+        k1: Wave number of the fast one, whose speed is its square; it starts at x = -6.
+        k2: Wave number of the slow one, which starts at x = -1.
     """
 
     solitons: int = 2
@@ -37,10 +38,14 @@ class KdVSolitonProblem:
     def __post_init__(self) -> None:
         if self.solitons not in (1, 2):
             raise ConfigError(f"problem.solitons must be 1 or 2; got {self.solitons}")
+        if not self.k1 > self.k2 > 0:
+            raise ConfigError(f"problem.k1 must exceed problem.k2, and that zero; got {self.k1} and {self.k2}")
 
     def build(self) -> Problem:
         """Make the problem."""
-        chosen = ((self.k1, 4.0 * self.k1), (self.k2, 0.0))[: self.solitons]
+        # the fast one, behind, is at the left of both phases; the slow one, ahead, where the fast phase is large
+        delay = 2 * math.log((self.k1 + self.k2) / (self.k1 - self.k2))
+        chosen = ((self.k1, 6.0 * self.k1), (self.k2, self.k2 + delay))[: self.solitons]
         waves = HirotaSolitons(lambda k, w: k * w + k**4, [(k, -(k**3)) for k, _ in chosen], [s for _, s in chosen])
 
         def exact(x: Any, t: Any) -> Any:

@@ -16,8 +16,8 @@ from ._steady import steady
 class PoissonHDProblem(BallOptions):
     """``-lap(u) = f`` on the unit ball of ``dim`` dimensions, u = 0 on the sphere.
 
-    Reference: ``(1 - |x|^2) g(x)`` with g after ``interaction``, see :func:`kjet.pde.ball_solution`; the source f is its
-    own, by Taylor arithmetic on g and the product rule.
+    Reference: ``(1 - |x|^2) g(x)`` with g after ``interaction``, see :func:`kjet.pde.ball_solution`; the source f is
+    its own, by Taylor arithmetic on g and the product rule.
 
     Ref: Shi, Hu, Lin, Kawaguchi, *Stochastic Taylor derivative estimator: efficient amortization for arbitrary
     differential operators*, 2024, for the two- and three-body solutions.

@@ -15,8 +15,8 @@ from ._parabolic import ParabolicOptions, parabolic
 class SemilinearHeatHDProblem(ParabolicOptions):
     """``u_t = lap(u) + (1 - u^2) / (1 + u^2) + f`` on the unit ball, with initial values, and u = 0 on the sphere.
 
-    Reference: ``exp(-t) (1 - |x|^2) g(x)`` with g after ``interaction``, see :func:`kjet.pde.ball_solution`; the source f
-    is its own, by Taylor arithmetic on g and the product rule.
+    Reference: ``exp(-t) (1 - |x|^2) g(x)`` with g after ``interaction``, see :func:`kjet.pde.ball_solution`; the source
+    f is its own, by Taylor arithmetic on g and the product rule.
     """
 
     def build(self) -> Problem:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-
 from dataclasses import dataclass
+
+import torch
 
 from ..pde import SineGordon
 from ..problem import Problem
@@ -18,8 +18,8 @@ from ._steady import steady
 class SineGordonHDProblem(BallOptions):
     """``lap(u) + sin(u) + f = 0`` on the unit ball of ``dim`` dimensions, u = 0 on the sphere.
 
-    Reference: ``(1 - |x|^2) g(x)`` with g after ``interaction``, see :func:`kjet.pde.ball_solution`; the source f is its
-    own, by Taylor arithmetic on g and the product rule.
+    Reference: ``(1 - |x|^2) g(x)`` with g after ``interaction``, see :func:`kjet.pde.ball_solution`; the source f is
+    its own, by Taylor arithmetic on g and the product rule.
 
     Ref: Shi, Hu, Lin, Kawaguchi, *Stochastic Taylor derivative estimator: efficient amortization for arbitrary
     differential operators*, 2024, for the two- and three-body solutions.

@@ -212,9 +212,7 @@ CASES = {
     ),
     "hamilton_jacobi_bellman": Case(
         HamiltonJacobiBellman(coords=("x", "y", "z", "t"), mu=0.7),
-        _single(
-            lambda N, u, x: N.d(u, "t") + N.lap(u, "xyz") - 0.7 * sum(N.d(u, name) ** 2 for name in "xyz")
-        ),
+        _single(lambda N, u, x: N.d(u, "t") + N.lap(u, "xyz") - 0.7 * sum(N.d(u, name) ** 2 for name in "xyz")),
     ),
     "black_scholes_barenblatt": Case(BlackScholesBarenblatt(coords=("x", "y", "z", "t")), _single(_bsb)),
     "generalized_kdv": Case(
@@ -414,7 +412,8 @@ EXACT = {
     "kdv_2d_two_kinks": (KdV2D(), {"u": lambda x, y, t: KDV_2D_PAIR.slope(x, y, t)}),
     "bbm_soliton": (BenjaminBonaMahony(c=0.9, a=1.2, b=0.8), {"u": bbm_soliton(1.9, 0.9, 1.2, 0.8)}),
     "biharmonic_polynomial": (
-        Biharmonic(coords=("x", "y", "z"), source=24.0 * 3 + 8), {"u": lambda x, y, z: x**4 + y**4 + z**4 + x**2 * y**2}
+        Biharmonic(coords=("x", "y", "z"), source=24.0 * 3 + 8),
+        {"u": lambda x, y, z: x**4 + y**4 + z**4 + x**2 * y**2},
     ),
     "sine_gordon_kink": (SineGordon(coords=("x",)), {"u": lambda x: math.pi + 4 * torch.atan(exp(x))}),
     "sine_gordon_constant": (SineGordon(coords=("x", "y", "t"), source=-math.sin(0.4)), {"u": 0.4}),

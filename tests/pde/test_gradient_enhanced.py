@@ -5,7 +5,16 @@ import torch
 
 from kjet.errors import ConfigError
 from kjet.pde import (
-    AllenCahn, Burgers, GradientEnhanced, Heat, KdV, NavierStokes2D, PointFunction, Poisson, Unknown, ball_solution,
+    AllenCahn,
+    Burgers,
+    GradientEnhanced,
+    Heat,
+    KdV,
+    NavierStokes2D,
+    PointFunction,
+    Poisson,
+    Unknown,
+    ball_solution,
     residual_of,
 )  # fmt: skip
 from kjet.problems import SineGordonHDProblem

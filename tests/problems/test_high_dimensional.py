@@ -1,4 +1,4 @@
-"""Problems in many dimensions, and those with solitons: options, sources, and the path through the recorded equation."""
+"""Problems in many dimensions, and those with solitons: options, sources, the way through the recorded equation."""
 
 from __future__ import annotations
 
@@ -10,10 +10,22 @@ import torch
 from kjet.errors import ConfigError
 from kjet.pde import best_trivial_predictor, residual_of
 from kjet.problems import (
-    AllenCahnHDProblem, AllenCahnParabolicHDProblem, BBMSolitonProblem, BiharmonicProblem, BlackScholesBarenblattProblem,
-    GKdVSolitonProblem, HJBProblem, KdV2DProblem, KdVSolitonProblem, KPProblem, KuramotoSivashinskyProblem,
-    PoissonHDProblem, SemilinearHeatHDProblem, SineGordonHDProblem, SineGordonParabolicHDProblem,
-)  # fmt: skip
+    AllenCahnHDProblem,
+    AllenCahnParabolicHDProblem,
+    BBMSolitonProblem,
+    BiharmonicProblem,
+    BlackScholesBarenblattProblem,
+    GKdVSolitonProblem,
+    HJBProblem,
+    KdV2DProblem,
+    KdVSolitonProblem,
+    KPProblem,
+    KuramotoSivashinskyProblem,
+    PoissonHDProblem,
+    SemilinearHeatHDProblem,
+    SineGordonHDProblem,
+    SineGordonParabolicHDProblem,
+)
 
 STEADY = [PoissonHDProblem, AllenCahnHDProblem, SineGordonHDProblem]
 PARABOLIC = [SemilinearHeatHDProblem, AllenCahnParabolicHDProblem, SineGordonParabolicHDProblem]
@@ -51,13 +63,19 @@ def test_biharmonic(interaction):
 @pytest.mark.parametrize(
     "options",
     [
-        KdVSolitonProblem(solitons=1), KdVSolitonProblem(k1=1.3, k2=0.8), GKdVSolitonProblem(power=2.0),
-        GKdVSolitonProblem(power=1.5, speed=0.7), BBMSolitonProblem(speed=1.5), KPProblem(solitons=1),
-        KdV2DProblem(solitons=1), KuramotoSivashinskyProblem(speed=-0.5), HJBProblem(dim=5, mu=0.5, seed=1),
+        KdVSolitonProblem(solitons=1),
+        KdVSolitonProblem(k1=1.3, k2=0.8),
+        GKdVSolitonProblem(power=2.0),
+        GKdVSolitonProblem(power=1.5, speed=0.7),
+        BBMSolitonProblem(speed=1.5),
+        KPProblem(solitons=1),
+        KdV2DProblem(solitons=1),
+        KuramotoSivashinskyProblem(speed=-0.5),
+        HJBProblem(dim=5, mu=0.5, seed=1),
         BlackScholesBarenblattProblem(dim=3, rate=0.1, sigma=0.2),
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_options_reach_the_equation_and_the_reference(options):
     problem = options.build()
     assert float(residual(problem, interior(problem)).abs().max()) < 1e-11
@@ -71,6 +89,20 @@ def test_waves_stay_inside():
         peak = max(float(problem.reference(x, t).max()) for x in torch.linspace(-10, 10, 81, dtype=torch.float64))
         for end in problem.domain.bounds[0]:
             assert float(problem.reference(end, t).max()) < 0.05 * peak
+
+
+def test_the_fast_soliton_overtakes_the_slow_one():
+    problem = KdVSolitonProblem().build()
+    x = torch.linspace(-10, 10, 2001, dtype=torch.float64)
+
+    def peaks(t):
+        u = problem.reference(x, torch.full_like(x, t))
+        return [float(x[i]) for i in range(1, 2000) if u[i] > max(u[i - 1], u[i + 1]) and u[i] > 0.2]
+
+    first, last = peaks(0.0), peaks(4.0)
+    assert first == pytest.approx([-6.0, -1.0], abs=0.05)
+    assert len(last) == 2
+    assert last[1] > 5.0 > 1.0 > last[0]
 
 
 def test_hjb_varies():
@@ -115,6 +147,7 @@ def test_black_scholes_barenblatt_is_the_published_one_scaled():
         (lambda: BlackScholesBarenblattProblem(dim=0), "problem.dim must be at least 1; got 0"),
         (lambda: KPProblem(solitons=3), "problem.solitons must be 1 or 2; got 3"),
         (lambda: KdV2DProblem(solitons=0), "problem.solitons must be 1 or 2; got 0"),
+        (lambda: KdVSolitonProblem(k1=1.0, k2=1.0), "problem.k1 must exceed problem.k2"),
         (lambda: KdVSolitonProblem(solitons=5), "problem.solitons must be 1 or 2; got 5"),
         (lambda: BBMSolitonProblem(speed=1.0).build(), "speed must exceed 1.0"),
     ],
