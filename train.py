@@ -72,6 +72,8 @@ def report(solution: Solution, job: Job) -> None:
     rows = [("problem", found["problem"]), ("status", f"{solution.status} ({solution.reason})")]
     rows += [("seconds", f"{found['seconds']:.1f} of training in {found['steps']} steps")]
     rows += [(f"error in {name}", f"{error['rel_l2']:.2e} (relative L2)") for name, error in solution.errors.items()]
+    if found["trivial_error"] is not None:
+        rows += [("without a network", f"{found['trivial_error']:.2e} (best trivial predictor, same points)")]
     rows += [("loss", f"{found['loss']:.2e}")]
     rows += [(f"found {name}", f"{value:.6g}") for name, value in solution.parameters.items()]
     rows += [("directory", str(job.directory)), ("resume", shlex.join(again))]

@@ -24,7 +24,6 @@ import torch
 
 import kjet
 from kjet.constraints import Draw, Periodic
-from kjet.data import make_sampler
 from kjet.operators import MLPConfig
 from kjet.pde import call_with_names
 from kjet.registry import resolve
@@ -105,7 +104,7 @@ def describe(name: str, seed: int, seconds: float, threads: int) -> dict[str, An
     generator, double = torch.Generator().manual_seed(seed), {"dtype": torch.float64, "device": "cpu"}
     model, soft = build_model(problem, MLPConfig(hidden=hidden), imposing, generator=generator, **double)  # type: ignore
     sampling = SamplerConfig()
-    draw_ = Draw(make_sampler(sampling.name), generator)
+    draw_ = Draw(sampling.sampler(problem.domain.dim), generator)
     equation, *terms = build_objective(problem, model, soft, sampling, draw_, imposing.weight).terms
     test = problem.domain.interior(
         TEST_POINTS, sampler="uniform", generator=torch.Generator().manual_seed(20240229), dtype=torch.float64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -23,6 +23,10 @@ class Frame:
 
     coords: tuple[str, ...]
     fields: tuple[str, ...]
+    axes: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "axes", {name: axis for axis, name in enumerate(self.coords)})
 
     def check_fields(self, names: Mapping[str, Any]) -> None:
         for name in names:
@@ -32,17 +36,17 @@ class Frame:
     def match(self, values: Mapping[str, Value]) -> dict[str, CoordinateFunction]:
         return {name: CoordinateFunction.of(value, self.coords) for name, value in values.items()}
 
-    def columns(self, x: Any) -> dict[str, Any]:
+    def columns(self, x: Any) -> Columns:
         if x.shape[-1] != len(self.coords):
             raise ConfigError(f"points have {x.shape[-1]} columns; expected one for each of {self.coords}")
-        return {name: x[..., i] for i, name in enumerate(self.coords)}
+        return Columns(x, self)
 
-    def value(self, function: CoordinateFunction, columns: Mapping[str, Any]) -> Any:
+    def value(self, function: CoordinateFunction, columns: Columns) -> Any:
         """Evaluate to a number or to values (n,); a value (n, 1) would broadcast to (n, n) behind our back."""
-        result, like = function(columns), columns[self.coords[0]]
-        if isinstance(result, Tensor | Jet) and result.shape not in ((), like.shape):
+        result, shape = function(columns), columns.x.shape[:-1]
+        if isinstance(result, Tensor | Jet) and result.shape not in ((), shape):
             raise ConfigError(
-                f"a value has shape {tuple(result.shape)} at points {tuple(like.shape)}; expected one number each. "
+                f"a value has shape {tuple(result.shape)} at points {tuple(shape)}; expected one number each. "
                 "Coordinates come as vectors, not as columns"
             )
         return result
@@ -55,6 +59,30 @@ class Frame:
             )
         columns = [constrained(name, y[..., i]) for i, name in enumerate(self.fields)]
         return columns[0][..., None] if len(columns) == 1 else torch.stack(columns, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Coordinates by name, each sliced when it is asked for: there may be 100,000, and hardly any is read.
+
+    Attributes:
+        x: Points (n, d), or jets of them.
+        frame: Names of the columns.
+        held: Coordinates that take other values.
+    """
+
+    x: Any
+    frame: Frame
+    held: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.held[name] if name in self.held else self.x[..., self.frame.axes[name]]
+
+    def points(self, names: tuple[str, ...]) -> Any:
+        """Return the columns of these names beside each other; None where that is no slice of the points."""
+        if self.held or names != self.frame.coords[: len(names)]:
+            return None
+        return self.x if len(names) == len(self.frame.coords) else self.x[..., : len(names)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +138,7 @@ class Dirichlet:
 
         return self.frame.assemble(y, constrained)
 
-    def _extension(self, pieces: tuple[Piece, ...], columns: Mapping[str, Any], known: _Distances) -> Any:
+    def _extension(self, pieces: tuple[Piece, ...], columns: Columns, known: _Distances) -> Any:
         """``g = sum_i g_i P_i / sum_i P_i`` with ``P_i = prod_{j != i} phi_j``."""
         values = [None if piece.is_zero() else self.frame.value(piece.value, columns) for piece in pieces]
         if len(pieces) == 1:
@@ -183,7 +211,7 @@ class Initial:
         columns = self.frame.columns(x)
         elapsed = columns[self.time] - self.start
         # A value that depends on time would otherwise add to the velocity.
-        held = {**columns, self.time: torch.full_like(columns[self.time], self.start)}
+        held = Columns(x, self.frame, {self.time: torch.full_like(columns[self.time], self.start)})
 
         def constrained(name: str, output: Any) -> Any:
             if name not in self.values:

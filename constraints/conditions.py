@@ -6,6 +6,7 @@ A condition says where it holds and which expression vanishes there. It knows ne
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 
 from ..data import Domain, Points
 from ..errors import ConfigError, unknown
-from ..pde import Data, Expression, Field, Frame, Parameters, Recorded, Vector, record
+from ..pde import Data, Expression, Field, Frame, Parameters, PointFunction, Recorded, Vector, record
 from ..pde.coordinates import call_with_names
 from ..typing import Float, Tensor
 
@@ -66,7 +67,8 @@ class Condition:
                 raise ConfigError(
                     f'condition "{self.name}": ' + unknown("boundary part", self.part, domain.parts, "the domain")
                 )
-            if not domain.part_measure(self.part) > 0:
+            # In thousands of dimensions measures leave the range of float64, and say nothing.
+            if 0 < domain.measure < math.inf and not domain.part_measure(self.part) > 0:
                 raise ConfigError(
                     f'condition "{self.name}" is on part "{self.part}", which has measure zero; drop it or '
                     "choose another part"
@@ -103,9 +105,14 @@ class Condition:
         return len(points)
 
 
-def _names(frame: Frame) -> dict[str, Any]:
+def _value(value: Value, frame: Frame) -> Any:
+    """Record a number or a function of coordinates and parameters by name."""
+    if isinstance(value, PointFunction):
+        return value.record(frame)
+    if not callable(value):
+        return value
     p = Parameters(frame)
-    return {name: getattr(p, name) for name in (*frame.coords, *frame.parameters)}
+    return call_with_names(value, {name: getattr(p, name) for name in (*frame.coords, *frame.parameters)})
 
 
 def _field(frame: Frame, name: str, where: str) -> Field:
@@ -164,12 +171,8 @@ class Dirichlet(Condition):
 
     def expressions(self, frame: Frame) -> Recorded:
         """Record ``u - g``."""
-        names = _names(frame)
-        return _recorded(
-            {k: _field(frame, k, self.name) - call_with_names(g, names) for k, g in self.values.items()},
-            frame,
-            self.name,
-        )
+        found = {k: _field(frame, k, self.name) - _value(g, frame) for k, g in self.values.items()}
+        return _recorded(found, frame, self.name)
 
 
 class Initial(Condition):
@@ -182,11 +185,11 @@ class Initial(Condition):
 
     def expressions(self, frame: Frame) -> Recorded:
         """Record ``u - u0`` and ``u_t - v0``."""
-        names, found = _names(frame), {}
+        found = {}
         for key, g in self.values.items():
             field, derivative = _split(key, frame)
             u = _field(frame, field, self.name)
-            found[key] = (getattr(u, derivative) if derivative else u) - call_with_names(g, names)
+            found[key] = (getattr(u, derivative) if derivative else u) - _value(g, frame)
         return _recorded(found, frame, self.name)
 
 
@@ -211,10 +214,8 @@ class Neumann(Condition):
     def expressions(self, frame: Frame) -> Recorded:
         """Record ``n . grad u - g``."""
         self.check_normals()
-        names = _names(frame)
         found = {
-            k: _normal_derivative(_field(frame, k, self.name), frame) - call_with_names(g, names)
-            for k, g in self.values.items()
+            k: _normal_derivative(_field(frame, k, self.name), frame) - _value(g, frame) for k, g in self.values.items()
         }
         return _recorded(found, frame, self.name)
 
@@ -233,9 +234,9 @@ class Robin(Condition):
     def expressions(self, frame: Frame) -> Recorded:
         """Record ``a u + b n . grad u - g``."""
         self.check_normals()
-        names, found = _names(frame), {}
+        found = {}
         for key, coefficients in self.values.items():
-            a, b, g = (call_with_names(c, names) for c in coefficients)
+            a, b, g = (_value(c, frame) for c in coefficients)
             u = _field(frame, key, self.name)
             found[key] = a * u + b * _normal_derivative(u, frame) - g
         return _recorded(found, frame, self.name)

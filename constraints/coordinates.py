@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import ConfigError, unknown
+from ..pde import PointFunction
 from ..typing import Tensor
 
 __all__ = ["CoordinateFunction", "Value", "call_with_coordinates"]
@@ -59,10 +60,16 @@ unknown coordinate "y"; it has t, y1. Did you mean "y1"?
             "give a number, or a function such as lambda x: torch.sin(x)"
         )
 
-    def __call__(self, columns: Mapping[str, Any]) -> Any:
+    def __call__(self, columns: Any) -> Any:
         """Evaluate on columns, each the points' values of one coordinate."""
         value: Any = self.value
-        return value(**{name: columns[name] for name in self.names}) if callable(value) else value
+        if not callable(value):
+            return value
+        if isinstance(value, PointFunction) and not isinstance(columns, Mapping):
+            points = columns.points(value.coords)
+            if points is not None:
+                return value.at(points)
+        return value(**{name: columns[name] for name in self.names})
 
 
 def call_with_coordinates(function: Value, columns: Mapping[str, Any]) -> Any:

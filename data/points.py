@@ -3,15 +3,51 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from ..errors import ConfigError, unknown
+from ..errors import ConfigError, listed, unknown
 from ..typing import Bool, Float, Int, Tensor
 
-__all__ = ["Points"]
+__all__ = ["Names", "Points"]
+
+
+class Names(tuple[str, ...]):
+    """Names that are known to differ, with the place of each; points are drawn often, and there may be a million names.
+
+    Raises:
+        ConfigError: If a name repeats.
+
+    >>> Names(("x", "t")).index("t"), Names(("x", "t")) == ("x", "t")
+    (1, True)
+    """
+
+    _places: dict[str, int]
+
+    def __new__(cls, names: Iterable[str]) -> Names:
+        """Make names of names; those that have been checked are returned as they are."""
+        if isinstance(names, Names):
+            return names
+        made = super().__new__(cls, names)
+        made._places = {name: place for place, name in enumerate(made)}
+        if len(made._places) != len(made):
+            raise ConfigError(f"coordinate names must differ, got {listed(made)}")
+        return made
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def index(self, name: str, *bounds: int) -> int:  # type: ignore[override]
+        """Place of a name.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if bounds or name not in self._places:
+            return super().index(name, *bounds)
+        return self._places[name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +85,9 @@ class Points:
         if self.x.ndim != 2 or self.x.shape[1] != len(self.coords):
             raise ConfigError(
                 f"points have shape {tuple(self.x.shape)}, expected (n, {len(self.coords)}): one column for each of "
-                f"the coordinates {', '.join(self.coords)}"
+                f"the coordinates {listed(self.coords)}"
             )
-        if len(set(self.coords)) != len(self.coords):
-            raise ConfigError(f"coordinate names must differ, got {', '.join(self.coords)}")
+        object.__setattr__(self, "coords", Names(self.coords))
         if self.normals is not None and self.normals.shape != self.x.shape:
             raise ConfigError(
                 f"normals have shape {tuple(self.normals.shape)}, expected that of the points, {tuple(self.x.shape)}"

@@ -24,7 +24,7 @@ _LAZY = {
     "register": "kjet.registry",
     "solve": "kjet.training",
 }
-_SUBPACKAGES = ("constraints", "data", "jets", "operators", "optim", "pde", "problems")
+_SUBPACKAGES = ("constraints", "data", "distributed", "jets", "operators", "optim", "pde", "problems")
 
 __all__ = ["Equation", "Problem", "Solution", "__version__", "load", "register", "solve"]
 

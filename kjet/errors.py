@@ -16,6 +16,7 @@ __all__ = [
     "KjetWarning",
     "NonSmoothWarning",
     "RunError",
+    "listed",
     "unknown",
 ]
 
@@ -62,7 +63,17 @@ def unknown(what: str, given: str, options: Iterable[str], where: str = "") -> s
     """
     names = sorted(str(option) for option in options)
     of = f" of {where}" if where else ""
-    listed = ", ".join(names) if names else "none"
     near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f' Did you mean "{near[0]}"?' if near else ""
-    return f'unknown {what} "{given}"{of}; it has {listed}.{hint}'
+    return f'unknown {what} "{given}"{of}; it has {listed(names)}.{hint}'
+
+
+def listed(names: Iterable[str], most: int = 100) -> str:
+    """Join names by commas; of very many, as an equation has coordinates, the first ones and their number.
+
+    >>> listed(["x", "t"]), listed((f"x{i}" for i in range(1000)), most=2)
+    ('x, t', 'x0, x1, ... (1000 in all)')
+    """
+    known = list(names)
+    shown = ", ".join(known[:most]) or "none"
+    return shown if len(known) <= most else f"{shown}, ... ({len(known)} in all)"

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from .constraints import Condition
 from .data import Domain
 from .errors import ConfigError, unknown
 from .pde import Equation, Frame, Recorded, Unknown
+from .typing import Tensor
 
-__all__ = ["Problem"]
+__all__ = ["Predictor", "Problem"]
 
 Reference = Callable[..., Any]
+
+Predictor = Callable[[Tensor], Any]
+"""Points (n, d) to values (n,) of the first field, or to a mapping from field to values."""
+
+_DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +42,11 @@ class Problem:
         constraint: Suggested way to impose the conditions: ``"soft"`` or ``"hard"``.
         condition_weight: Suggested weight of each soft condition against the equation.
         seconds: Suggested time of training on two CPU cores.
+        steps: Suggested number of steps where directions are drawn at random; takes the place of `seconds` then.
+        dtype: Suggested precision where directions are drawn at random, whose noise is far above that of ``"float32"``.
+            Elsewhere curvature methods are at work, which want float64.
+        trivial: Makes predictors without a network, which errors in many dimensions have to be compared with: called
+            with points (k, d) that they may be fitted to, it returns them by name.
 
     Raises:
         ConfigError: If names in conditions, domain and equation do not fit, or a condition has no points.
@@ -52,6 +64,9 @@ class Problem:
     constraint: str = "soft"
     condition_weight: float = 1.0
     seconds: float = 120.0
+    steps: int | None = None
+    dtype: str = "float64"
+    trivial: Callable[[Tensor], Mapping[str, Predictor]] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.equation, Equation):
@@ -60,6 +75,8 @@ class Problem:
             raise ConfigError(f"domain must be a Domain, such as Interval(0, 1) * Time(0, 1); got {self.domain!r}")
         if isinstance(self.conditions, Condition):
             raise ConfigError(f'conditions must be a list; got the condition "{self.conditions.name}" alone')
+        if self.dtype not in _DTYPES:
+            raise ConfigError(unknown("dtype", self.dtype, _DTYPES, "the problem"))
         seen: set[str] = set()
         for condition in self.conditions:
             if not isinstance(condition, Condition):
@@ -76,7 +93,7 @@ class Problem:
                     + unknown("parameter", name, used, "the problem")
                 )
 
-    @property
+    @cached_property
     def frame(self) -> Frame:
         """Names in use, the extra parameters among them."""
         frame = self.equation.frame(self.domain.coords)
@@ -96,9 +113,13 @@ class Problem:
 
     def record(self) -> dict[str, Recorded]:
         """Record the equation and every condition."""
-        frame = self.frame
+        return dict(self._recorded)
+
+    @cached_property
+    def _recorded(self) -> dict[str, Recorded]:
         from .pde import record
 
+        frame = self.frame
         recorded = {"equation": record(self.equation.residual, frame)}
         for condition in self.conditions:
             recorded[condition.name] = condition.expressions(frame)

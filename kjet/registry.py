@@ -17,6 +17,7 @@ KINDS: dict[str, str] = {
     "optimizer": "kjet.training.components",
     "sampler": "kjet.training.components",
     "constraint": "kjet.training.components",
+    "estimator": "kjet.training.components",
     "logger": "kjet.training.components",
 }
 """Kinds, and the module whose import registers kjet's own components of that kind."""

@@ -36,7 +36,7 @@ from .semilinear_heat import SemilinearHeat
 from .sine_gordon import SineGordon
 from .solitons import HirotaSolitons, bbm_soliton, gkdv_soliton
 from .symbolic import from_sympy
-from .trivial import TrivialPredictor, best_trivial_predictor
+from .trivial import TrivialPredictor, best_trivial_predictor, trivial_predictors
 from .wave import Wave
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Recorded", "Schrodinger", "SemilinearHeat", "SineGordon", "TrivialPredictor", "Unknown", "Values", "Vector",
     "Wave", "ball_solution", "bbm_soliton", "best_trivial_predictor", "bilap", "call_with_names", "curl", "d",
     "diffusion", "div", "dt", "from_sympy", "gkdv_soliton", "grad", "lap", "manufactured", "record", "residual_of",
+    "trivial_predictors",
 ]  # fmt: skip
 
 for _name, _equation in {

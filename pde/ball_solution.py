@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -64,7 +65,7 @@ class BallSolution:
 
         The function compiles: ``torch.compile(solution.laplacians, fullgraph=True)``.
         """
-        w = _weight(x)
+        w: Any = _weight(x)
         combinations: list[Combination] = []
         terms: Mapping[Word, Polynomial] = {(0, 0): (0.0,) * self.power + (1.0,)}
         for k in range(order + 1):

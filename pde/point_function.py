@@ -130,10 +130,10 @@ def _columns(coords: tuple[str, ...], frame: Frame) -> slice | Tensor | None:
 
 def _stacked(columns: Sequence[Any]) -> Any:
     """Put columns beside each other; numbers are repeated."""
-    like = next((c for c in columns if isinstance(c, Tensor | Jet) and c.ndim), None)
+    like: Any = next((c for c in columns if isinstance(c, Tensor | Jet) and c.ndim), None)
     if like is None:
         return torch.stack([torch.as_tensor(c, dtype=torch.float64) for c in columns], -1)
-    full = [c if isinstance(c, Tensor | Jet) and c.ndim else torch.full_like(like, float(c)) for c in columns]
+    full: Any = [c if isinstance(c, Tensor | Jet) and c.ndim else torch.full_like(like, float(c)) for c in columns]
     return torch.stack(full, -1)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..errors import ConfigError
+from ..errors import ConfigError, unknown
 from ..jets import Plan, Quantity
 from ..jets.plan import Source
 from ..typing import Float, Tensor
@@ -58,9 +58,17 @@ class Recorded:
         outputs: Expressions by name.
         frame: Names in use.
         estimator: What becomes of sums over coordinates; None to sum them exactly.
+        scales: Lengths by coordinate over which the fields change, such as the extents of the domain; they keep digits
+            of mixed derivatives. See :meth:`kjet.jets.Plan.build`.
     """
 
-    def __init__(self, outputs: Mapping[str, Expression], frame: Frame, estimator: Source | None = None) -> None:
+    def __init__(
+        self,
+        outputs: Mapping[str, Expression],
+        frame: Frame,
+        estimator: Source | None = None,
+        scales: Mapping[str, float] | None = None,
+    ) -> None:
         self.names = tuple(outputs)
         self.frame = frame
         self._outputs = tuple(outputs.values())
@@ -69,13 +77,14 @@ class Recorded:
         self.leaves: tuple[tuple[str, Quantity], ...] = tuple(dict.fromkeys((n._name, n._terms) for n in leaves))
         self.parameters = tuple(dict.fromkeys(n._name for n in self._order if isinstance(n, Parameter)))
         self.data = tuple(dict.fromkeys(n._name for n in self._order if isinstance(n, Data)))
-        self.estimator = estimator
+        self.estimator, self.scales = estimator, scales
         # Sums that may be too long to write out are planned when an estimator is known, or when asked for.
         short = sum(derivative.terms for _, terms in self.leaves for derivative, _ in terms) <= _SHORT
         self._plan = self._planned() if short or estimator is not None else None
 
     def _planned(self) -> Plan:
-        return Plan.build([terms for _, terms in self.leaves], self.frame.d, self.estimator)
+        scales = None if self.scales is None else tuple(self.scales[name] for name in self.frame.coords)
+        return Plan.build([terms for _, terms in self.leaves], self.frame.d, self.estimator, scales=scales)
 
     @property
     def plan(self) -> Plan:
@@ -89,6 +98,12 @@ class Recorded:
         """Highest derivative order read."""
         return max((terms.order for _, terms in self.leaves), default=0)
 
+    def to(self, device: torch.device | str) -> Recorded:
+        """Return the same residuals with their plan on a device, so that evaluating them copies nothing there."""
+        moved = self._again(self._outputs, self.estimator, self.scales)
+        moved._plan = self.plan.to(device)
+        return moved
+
     def estimated(self, estimator: Source | None) -> Recorded:
         """Return the same residuals with sums over coordinates (``lap``, ``bilap``) left to an estimator.
 
@@ -97,7 +112,26 @@ class Recorded:
         Args:
             estimator: Such as ``kjet.jets.STDE(samples=16)``; None to sum exactly.
         """
-        return Recorded(dict(zip(self.names, self._outputs, strict=True)), self.frame, estimator)
+        return self._again(self._outputs, estimator, self.scales)
+
+    def scaled(self, scales: Mapping[str, float] | None) -> Recorded:
+        """Return the same residuals with directions of mixed derivatives scaled, which keeps digits in float32.
+
+        Args:
+            scales: A length for each coordinate, such as the extent of the domain.
+
+        Raises:
+            ConfigError: If a coordinate is missing or a length is not positive.
+        """
+        for name in self.frame.coords if scales is not None else ():
+            if name not in scales:  # type: ignore[operator]
+                raise ConfigError(unknown("coordinate", name, scales, "the scales"))  # type: ignore[arg-type]
+        return self._again(self._outputs, self.estimator, scales)
+
+    def _again(
+        self, outputs: Sequence[Expression], estimator: Source | None, scales: Mapping[str, float] | None
+    ) -> Recorded:
+        return Recorded(dict(zip(self.names, outputs, strict=True)), self.frame, estimator, scales)
 
     def gathered(self, known: Mapping[str, float]) -> Recorded:
         """Return the same residuals with sums of derivatives taken together, if that makes the Taylor pass cheaper.
@@ -110,8 +144,7 @@ class Recorded:
         >>> recorded.plan.cost(), recorded.gathered({"nu": 0.01}).plan.cost()
         (4, 3)
         """
-        outputs = dict(zip(self.names, gathered(self._outputs, known), strict=True))
-        other = Recorded(outputs, self.frame, self.estimator)
+        other = self._again(gathered(self._outputs, known), self.estimator, self.scales)
         return other if other.plan.cost() < self.plan.cost() else self
 
     def field_values(self, y: Mapping[Quantity, Float[Tensor, "n m"]]) -> dict[tuple[str, Quantity], Tensor]:
@@ -129,7 +162,7 @@ class Recorded:
     def describe(self) -> str:
         """Write the residuals and the plan in words."""
         lines = [f"{name}: {node} = 0" for name, node in zip(self.names, self._outputs, strict=True)]
-        return "\n".join([*lines, self.plan.explain()])
+        return "\n".join([*lines, self.plan.summary()])
 
 
 def _column(value: Any, n: int, like: Tensor) -> Tensor:

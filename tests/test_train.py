@@ -128,11 +128,12 @@ def test_help_is_written_for_people(tmp_path: Path) -> None:
     examples = [
         line.strip() for line in done.stdout.split("Examples:")[1].split("More:")[0].splitlines() if line.strip()
     ]
-    assert len(examples) == 6
+    assert len(examples) == 7
     assert all(line.startswith("python train.py") for line in examples)
     for group in (
         "problem",
         "operator",
+        "estimator",
         "optimizer",
         "sampler",
         "constraint",

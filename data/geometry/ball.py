@@ -18,6 +18,7 @@ from .rfunctions import TensorLike, magnitude
 __all__ = ["Disk", "Sphere"]
 
 _LAWS = ("volume", "radius")
+_BLOCK = 256  # coordinates whose squares are added in the type of the points
 _LOOP = 32  # up to so many coordinates are taken one by one, beyond that together
 
 
@@ -61,7 +62,7 @@ class _Round(Domain):
         # 1 - |x|^2 is about 1 / d: in short types the rounding of this factor alone brings some points outside
         eps = torch.finfo(dtype).eps
         near = (r[:, 0] > 1.0 - 8.0 * eps).nonzero().flatten()
-        while len(near := near[(_norm(x[near]) >= self.radius)[:, 0]]):
+        while len(near := near[torch.linalg.vector_norm(x[near], dim=1, dtype=torch.float64) >= self.radius]):
             x[near] *= 1.0 - eps
         return x
 
@@ -107,7 +108,11 @@ def _direction_dim(d: int) -> int:
 
 
 def _norm(x: Float[Tensor, "n d"]) -> Float[Tensor, "n 1"]:
-    return torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float64)
+    """Norms in float64, of blocks that are short enough for the type of the points: much faster than all in float64."""
+    whole = x.shape[1] - x.shape[1] % _BLOCK
+    blocks = torch.linalg.vector_norm(x[:, :whole].unflatten(1, (-1, _BLOCK)), dim=2)
+    parts = torch.cat([blocks, x[:, whole:]], dim=1)
+    return torch.linalg.vector_norm(parts, dim=1, keepdim=True, dtype=torch.float64)
 
 
 def _directions(u: Float[Tensor, "n k"], d: int) -> Float[Tensor, "n d"]:

@@ -15,7 +15,9 @@ from ..errors import ConfigError, unknown
 from ..operators import NetworkConfig
 from ..problem import Problem
 from ..training.checkpoint import load_checkpoint
+from ..training.estimation import estimation
 from ..training.loggers import Logger
+from ..training.setup import check_estimator
 from ..training.solution import Solution
 from ..training.solve import solve
 from .groups import GROUPS, choices, component_of
@@ -38,11 +40,12 @@ def components(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         cfg: Configuration from :func:`compose` or :func:`stored`, or plain values of the same keys.
 
     Returns:
-        By group: the ``problem`` (built), the ``operator``, ``optimizer``, ``sampler``, ``constraint`` and ``trainer``
-        configurations, and the ``logger``, a class or a dataclass; see :func:`open_loggers`.
+        By group: the ``problem`` (built), the ``operator``, ``optimizer``, ``sampler``, ``constraint``, ``estimator``
+        and ``trainer`` configurations, and the ``logger``, a class or a dataclass; see :func:`open_loggers`.
 
     Raises:
-        ConfigError: If a key or name is unknown, or a value of the wrong type or out of range.
+        ConfigError: If a key or name is unknown, a value of the wrong type or out of range, or the estimator does not
+            fit the problem.
 
     >>> parts = components({"problem": {"name": "burgers"}, "operator": {"name": "mlp", "depth": 2}})
     >>> parts["operator"]
@@ -54,6 +57,8 @@ def components(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         parts["problem"] = parts["problem"].build()
     if "operator" in values:
         parts["operator"] = _network(values["operator"], parts.get("problem"))
+    if "problem" in parts and "estimator" in parts:
+        check_estimator(parts["problem"], estimation(parts["estimator"]))
     return parts
 
 
@@ -81,6 +86,7 @@ def run(
         optimizer=parts["optimizer"],
         sampler=parts["sampler"],
         constraint=parts["constraint"],
+        estimator=parts["estimator"],
         trainer=parts["trainer"],
         seed=int(cfg["seed"]),
         run_dir=directory,

@@ -26,7 +26,7 @@ _SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 _GIVEN_SECRET = re.compile(r"(key|token|secret|password)\w*\s*[=:]\s*(?!\$\{)\S", re.IGNORECASE)
 _UNKNOWN = "???"  # OmegaConf's mark for a value that has to be given
 _SHORTEST_SECRET = 8
-_FIXED = ("problem", "operator", "constraint", "seed")
+_FIXED = ("problem", "operator", "constraint", "estimator", "seed")
 _FIXED_ALONE = ("optimizer", "optimizer.name", "trainer.dtype")  # other settings of these may change
 
 
@@ -87,6 +87,8 @@ def stored(directory: str | Path) -> DictConfig:
         raise ConfigError(f'"{folder}" holds no run: it has no {NAME}{_nearest(folder)}') from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {folder / NAME}: {error}; start a new run") from error
+    if isinstance(values, dict):
+        values.setdefault("estimator", {"name": "exact"})  # runs from before there were others
     missing = [key for key in (*GROUPS, "seed") if not isinstance(values, dict) or key not in values]
     if missing:
         raise ConfigError(f"{folder / NAME} is no configuration: it has no {', '.join(missing)}; start a new run")

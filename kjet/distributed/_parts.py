@@ -115,7 +115,8 @@ class _Sharing:
                 # A sum is one over all ranks, and takes what it carries once.
                 if (k, row) in read and (self.axis.rank == 0 or not self._is_sum(k, row)):
                     bends[k - 1][moved(k, row)] = vector
-        return Blueprint(tuple(row.atom for row in rows), layout, reads, tuple(bends), self.whole.parts)
+        atoms = tuple(row.atom for row in rows)
+        return replace(self.whole, atoms=atoms, layout=layout, reads=reads, bends=tuple(bends))
 
     def _rows(self) -> list[_Row]:
         """Directions of this rank, as a layout wants them sorted."""

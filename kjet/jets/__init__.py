@@ -11,18 +11,22 @@ from . import (  # noqa: F401  (importing registers the rules)
     _linalg,
     _methods,
     _normalise,
+    _pieces,
     _piecewise,
     _power,
     _products,
     _recurrent,
     _scatter,
     _select,
+    _shapes,
     _special,
     _structure,
     reference,
 )
 from .api import Exact, biharmonic, contract, jet, laplacian, partials
+from .curves import unique_sparse_tangent
 from .derivative import Derivative, Quantity, SparseIndex, Trace, quantity
+from .diagnose import Finding, diagnose, watch
 from .estimators import STDE, Auto, ControlVariate, EstimatorError, Hutchinson, Weighted
 from .jet import Jet, rule, rules
 from .layout import Layout
@@ -38,6 +42,7 @@ __all__ = [
     "Derivative",
     "EstimatorError",
     "Exact",
+    "Finding",
     "Hutchinson",
     "Jet",
     "Laplacian",
@@ -55,6 +60,7 @@ __all__ = [
     "Weighted",
     "biharmonic",
     "contract",
+    "diagnose",
     "jet",
     "laplacian",
     "partials",
@@ -62,4 +68,6 @@ __all__ = [
     "reference",
     "rule",
     "rules",
+    "unique_sparse_tangent",
+    "watch",
 ]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from ..typing import Float, Int, Tensor
+from ._opaque import columns_of
 from ._series import Coefficient
 from .layout import Layout
 
@@ -95,12 +96,7 @@ class Picked:
 
     def gather(self, values: Tensor) -> Tensor:
         """Take the picked columns of values (d,) or (n|1, d): (s,), (n|1, s) or (n, s)."""
-        if self.positions.ndim == 1:
-            return values.index_select(-1, self.positions)
-        columns = self.positions.t()
-        if values.ndim == 2 and values.shape[0] == columns.shape[0]:
-            return values.gather(1, columns)
-        return values.reshape(-1)[columns]
+        return columns_of(values, self.positions)
 
     def window(self, start: int, stop: int, step: int) -> tuple[Picked, Tensor]:
         """Positions in a slice of the columns, and a mask (s,) or (n, s) of those that are inside."""

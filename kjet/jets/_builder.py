@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,16 +11,18 @@ from typing import Any
 
 import torch
 
+from ..errors import ConfigError
 from ..typing import Float, Tensor
 from ._bundles import Bundle
-from .derivative import SparseIndex
+from .curves import Curve
+from .derivative import SparseIndex, total_order
 from .directions import Direction, decompose
 from .layout import Layout
 
-__all__ = ["Atom", "Blueprint", "Symbol", "blueprint"]
+__all__ = ["Atom", "Blueprint", "Options", "Symbol", "blueprint", "powers_of_two"]
 
-Atom = Direction | Bundle
-"""What a sum takes up as a whole: one direction, or many with fixed weights."""
+Atom = Direction | Bundle | Curve
+"""What a sum takes up as a whole: one direction, many with fixed weights, or a curve."""
 
 Group = tuple[dict[Atom, Fraction], dict[int, Fraction]]
 """A sum at one order: weights of its atoms, and first derivatives by axis that are carried along; up to a factor."""
@@ -46,6 +49,52 @@ class Symbol:
         return {} if highest < 2 else {index[0][0]: c for index, c in self.terms.get(1, {}).items()}
 
 
+@dataclass(frozen=True)
+class Options:
+    """How mixed derivatives are decomposed.
+
+    Attributes:
+        curves: Take a single curve with sparse tangents where it needs fewer channels.
+        scales: Lengths by axis over which the function changes; directions of mixed derivatives have such entries.
+    """
+
+    curves: bool = False
+    scales: tuple[Fraction, ...] | None = None
+
+    def decompose(self, terms: Mapping[SparseIndex, Fraction], known: Sequence[Direction]) -> dict[Direction, Fraction]:
+        """Weights of directions, which are integer vectors in the scaled coordinates."""
+        if self.scales is None:
+            return decompose(terms, known)
+        scales, order = self.scales, total_order(next(iter(terms)))
+        scaled = {index: c / math.prod(scales[axis] ** k for axis, k in index) for index, c in terms.items()}
+        original: dict[Direction, Direction] = {}
+        for v in known:
+            inner = tuple((axis, Fraction(e) / scales[axis] if len(v) > 1 else Fraction(e)) for axis, e in v)
+            if all(e.denominator == 1 for _, e in inner):  # those of an estimator are not scaled
+                original[tuple((axis, int(e)) for axis, e in inner)] = v
+        found: dict[Direction, Fraction] = {}
+        for v, weight in decompose(scaled, tuple(original)).items():
+            if len(v) == 1:  # axes stay as they are: other derivatives use them
+                found[v] = weight * scales[v[0][0]] ** order
+            else:
+                found[tuple((axis, e * scales[axis]) for axis, e in v)] = weight  # type: ignore[misc]
+        return found
+
+
+def powers_of_two(scales: Sequence[float] | None, d: int) -> tuple[Fraction, ...] | None:
+    """Round positive scales to powers of two, which multiply without rounding.
+
+    Raises:
+        ConfigError: If they are not d positive numbers.
+    """
+    if scales is None:
+        return None
+    values = [float(scale) for scale in scales]
+    if len(values) != d or not all(0 < value < math.inf for value in values):
+        raise ConfigError(f"scales need {d} positive numbers, one for each coordinate; got {values}")
+    return tuple(Fraction(2) ** round(math.log2(value)) for value in values)
+
+
 @dataclass(frozen=True, eq=False)
 class Blueprint:
     """Everything that a plan is made of.
@@ -56,6 +105,8 @@ class Blueprint:
         reads: For each quantity, ``(order, row, factor)`` with the factorial included; order 0 is the value.
         bends: For each order, vectors of its rows by axis, ``{row: {axis: entry}}``.
         parts: For each quantity, the weights of atoms by order.
+        symbols: The quantities themselves.
+        carried: For each quantity, first derivatives by axis that are carried along.
     """
 
     atoms: tuple[Atom, ...]
@@ -63,18 +114,20 @@ class Blueprint:
     reads: tuple[tuple[tuple[int, int, float], ...], ...]
     bends: tuple[dict[int, dict[int, float]], ...]
     parts: tuple[Mapping[int, Mapping[Atom, Fraction]], ...]
+    symbols: tuple[Symbol, ...]
+    carried: tuple[Mapping[int, Fraction], ...]
 
     def cost(self) -> int:
         """Channels."""
         return self.layout.channels()
 
 
-def blueprint(symbols: Sequence[Symbol]) -> Blueprint:
+def blueprint(symbols: Sequence[Symbol], options: Options) -> Blueprint:
     """Work out the cheaper of two plans: with first derivatives carried by higher ones, and without."""
-    straight = _Builder(symbols, frozenset()).build()
+    straight = _Builder(symbols, frozenset(), options).build()
     carrying = {place for place, symbol in enumerate(symbols) if symbol.carried}
     while carrying:
-        curved = _Builder(symbols, frozenset(carrying)).build()
+        curved = _Builder(symbols, frozenset(carrying), options).build()
         if isinstance(curved, Blueprint):
             assert isinstance(straight, Blueprint)  # nothing to carry
             return straight if straight.cost() <= curved.cost() else curved
@@ -89,11 +142,12 @@ class _Builder:
     Args:
         symbols: What is wanted.
         carrying: Places of those whose sums of higher derivatives carry the first derivatives beside them.
+        options: How mixed derivatives are decomposed.
     """
 
-    def __init__(self, symbols: Sequence[Symbol], carrying: frozenset[int]) -> None:
-        self.symbols = symbols
-        self.orders: dict[Direction, int] = {}
+    def __init__(self, symbols: Sequence[Symbol], carrying: frozenset[int], options: Options) -> None:
+        self.symbols, self.options = symbols, options
+        self.orders: dict[Direction | Curve, int] = {}
         self.bundles = tuple(dict.fromkeys(bundle for symbol in symbols for bundle in symbol.bundles))
         self.carried = [symbol.carried if place in carrying else {} for place, symbol in enumerate(symbols)]
         self.parts: list[dict[int, dict[Atom, Fraction]]] = [{} for _ in symbols]
@@ -101,7 +155,7 @@ class _Builder:
         # Pure derivatives first, so that mixed ones can reuse their directions; high orders first for the same reason.
         for mixed in (False, True):
             for place, order, terms in sorted(self._homogeneous(), key=lambda entry: -entry[1]):
-                if any(len(index) > 1 for index in terms) == mixed:
+                if any(len(index) > 1 for index in terms) == mixed and not (mixed and self._on_curves(place, terms)):
                     self._place(place, order, self._directions(order, terms))
 
     def _homogeneous(self) -> Iterable[tuple[int, int, Mapping[SparseIndex, Fraction]]]:
@@ -126,9 +180,31 @@ class _Builder:
                 del part[atom]
 
     def _directions(self, order: int, terms: Mapping[SparseIndex, Fraction]) -> dict[Direction, Fraction]:
-        found = decompose(terms, tuple(v for v, k in self.orders.items() if k >= order))
+        found = self.options.decompose(terms, self._known(order))
         self._use(found, order)
         return found
+
+    def _known(self, order: int) -> tuple[Direction, ...]:
+        return tuple(v for v, k in self.orders.items() if k >= order and not isinstance(v, Curve))
+
+    def _on_curves(self, place: int, terms: Mapping[SparseIndex, Fraction]) -> bool:
+        """Put mixed derivatives on curves of their own, if all have one and that takes fewer channels."""
+        curves = {index: Curve.of(index) for index in terms if len(index) > 1} if self.options.curves else {}
+        if not curves or None in curves.values():
+            return False
+        order = total_order(next(iter(terms)))
+        new = len(self.options.decompose(terms, self._known(order)).keys() - self.orders.keys())
+        channels = sum(curve.order for curve in curves.values() if curve not in self.orders)  # type: ignore
+        if channels >= new * (order - 1) + 1:
+            return False
+        for index, curve in curves.items():
+            assert curve is not None  # seen above
+            self.orders[curve] = curve.order
+            self._place(place, curve.order, {curve: terms[index] * curve.weight})
+        pure: dict[SparseIndex, Fraction] = {index: c for index, c in terms.items() if len(index) == 1}
+        if pure:
+            self._place(place, order, self._directions(order, pure))
+        return True
 
     def _use(self, directions: Iterable[Direction], order: int) -> None:
         for v in directions:
@@ -154,7 +230,7 @@ class _Builder:
             return bends
         values = [symbol.terms.get(0, {}).get(()) for symbol in self.symbols]
         whole = tuple(((0, 0, float(c)), *found) if c else tuple(found) for c, found in zip(values, reads, strict=True))
-        return Blueprint(atoms, layout, whole, bends, tuple(self.parts))
+        return Blueprint(atoms, layout, whole, bends, tuple(self.parts), tuple(self.symbols), tuple(self.carried))
 
     def _order(self, atom: Atom) -> int:
         return atom.order if isinstance(atom, Bundle) else self.orders[atom]
@@ -202,7 +278,9 @@ class _Builder:
         return (scaled, {axis: c / scale for axis, c in along.items()}), scale
 
     def _key(self, atom: Atom) -> tuple[int, Direction]:
-        return (self.bundles.index(atom), ()) if isinstance(atom, Bundle) else (-1, atom)
+        if isinstance(atom, Bundle):
+            return self.bundles.index(atom), ()
+        return (-1, atom.tangents) if isinstance(atom, Curve) else (-2, atom)
 
     def _reads(self, place: int, starts: Mapping[Atom, int], layout: Layout) -> list[tuple[int, int, float]]:
         reads: list[tuple[int, int, float]] = []

@@ -12,7 +12,7 @@ from ..typing import Tensor
 from ._series import Coefficient, convolve, linear, plus
 from .jet import Jet
 
-__all__ = ["bilinear", "jointly", "multilinear", "pieces", "rowwise"]
+__all__ = ["batched", "bilinear", "jointly", "leading", "multilinear", "pieces", "rowwise"]
 
 
 def rowwise(x: Jet, operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Jet:
@@ -41,31 +41,62 @@ def rowwise(x: Jet, operation: Callable[..., Any], *args: Any, **kwargs: Any) ->
     return Jet([apply(x.primal), *(None if row is None else mapped(row) for row in rows)], x.layout)
 
 
-def pieces(x: Jet, operation: Callable[[Tensor], tuple[Tensor, ...]]) -> tuple[Jet, ...]:
-    """Apply a linear operation that returns several tensors."""
-    mapped = torch.func.vmap(operation)
+def leading(x: Jet, operation: Callable[[Tensor], Tensor]) -> Jet:
+    """Apply a linear operation that leaves axes in front alone, such as one along the last axis.
+
+    Args:
+        x: Argument.
+        operation: Called with the primal, and with coefficients that have the row axis in front.
+    """
     if x.stack is not None:
-        return tuple(Jet.stacked(part, x.layout) for part in mapped(x.stack))
-    parts = [operation(x.primal)]
+        return Jet.stacked(operation(x.stack), x.layout)
+    rows = [x.row(k) for k in range(1, x.order + 1)]
+    return Jet([operation(x.primal), *(None if row is None else operation(row) for row in rows)], x.layout)
+
+
+def batched(x: Jet, operation: Callable[[Tensor], Tensor], axes: int) -> Jet:
+    """Apply a linear operation on batches of ``axes`` axes, or single entries: rows become part of the batch."""
+    if x.ndim < axes:
+        return leading(x, lambda t: operation(t) if t.ndim == axes else operation(t.unsqueeze(0)).squeeze(0))
+
+    def folded(t: Tensor) -> Tensor:
+        if t.ndim == axes:
+            return operation(t)
+        y = operation(t.flatten(0, 1))
+        # Not marked as a view, which could not be overwritten in place: nothing else holds the flat result.
+        return torch.ops.aten._unsafe_view(y, [t.shape[0], t.shape[1], *y.shape[1:]])
+
+    return leading(x, folded)
+
+
+def pieces(x: Jet, operation: Callable[[Tensor], Sequence[Tensor]]) -> Sequence[Jet]:
+    """Apply a linear operation that leaves axes in front alone and returns several tensors.
+
+    As a list, since a compiler overlooks jets in tuples.
+    """
+    if x.stack is not None:
+        return [Jet.stacked(part, x.layout) for part in operation(x.stack)]
+    parts: list[Any] = [operation(x.primal)]
     count = len(parts[0])
     for k in range(1, x.order + 1):
         row = x.row(k)
-        parts.append((None,) * count if row is None else mapped(row))  # type: ignore[arg-type]
-    return tuple(Jet([part[i] for part in parts], x.layout) for i in range(count))
+        parts.append((None,) * count if row is None else operation(row))
+    return [Jet([part[i] for part in parts], x.layout) for i in range(count)]
 
 
-def jointly(operation: Callable[..., Tensor], *operands: Any) -> Jet:
+def jointly(operation: Callable[..., Tensor], *operands: Any, mapped: bool = True) -> Jet:
     """Apply an operation that is linear in all operands together, such as concatenation or a sum of updates.
 
     Args:
         operation: Takes one tensor for each operand.
         operands: Jets and tensors.
+        mapped: Whether to map it over rows; if not, it leaves axes in front alone.
     """
     jets = [x for x in operands if isinstance(x, Jet)]
-    layout, mapped = jets[0].layout, torch.func.vmap(operation)
+    layout, on_rows = jets[0].layout, torch.func.vmap(operation) if mapped else operation
     stacks = [x.stack for x in jets if x.stack is not None]
     if len(stacks) == len(operands):
-        return Jet.stacked(mapped(*stacks), layout)
+        return Jet.stacked(on_rows(*stacks), layout)
     coefficients: list[Coefficient] = [operation(*(x.primal if isinstance(x, Jet) else x for x in operands))]
     for k in range(1, layout.order + 1):
         rows = [x.row(k) if isinstance(x, Jet) else None for x in operands]
@@ -77,7 +108,7 @@ def jointly(operation: Callable[..., Tensor], *operands: Any) -> Jet:
             like.new_zeros(layout.rows(k), *x.shape, dtype=x.dtype) if row is None else row
             for row, x in zip(rows, operands, strict=True)
         ]
-        coefficients.append(mapped(*filled))
+        coefficients.append(on_rows(*filled))
     return Jet(coefficients, layout)
 
 

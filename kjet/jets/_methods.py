@@ -12,10 +12,12 @@ from . import (  # noqa: F401  (whose rules are taken)
     _activations,
     _arithmetic,
     _elementwise,
+    _pieces,
     _piecewise,
     _power,
     _products,
     _scatter,
+    _shapes,
     _special,
     _structure,
 )
@@ -38,16 +40,16 @@ def _register(name: str) -> None:
 
 
 _NAMES = (
-    "abs", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "alpha_dropout", "arccos",
-    "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2", "atanh",
-    "baddbmm", "ceil", "celu", "clamp", "clamp_max", "clamp_min", "clip", "cos", "cosh", "cumprod", "cumsum",
-    "deg2rad", "digamma", "div", "divide", "dropout", "elu", "erf", "erfc", "erfinv", "exp", "exp2", "expm1",
-    "fix", "float_power", "floor", "floor_divide", "fmod", "frac", "hardtanh", "hypot", "index_add", "index_copy",
-    "index_fill", "index_put", "leaky_relu", "lerp", "lgamma", "log", "log10", "log1p", "log2", "logit", "masked_fill",
-    "mul", "multiply", "nan_to_num", "neg", "negative", "polygamma", "pow", "rad2deg", "reciprocal", "relu",
-    "remainder", "round", "rrelu", "rsqrt", "scatter", "scatter_add", "scatter_reduce", "selu", "sgn", "sigmoid",
-    "sign", "sin", "sinc", "sinh", "sqrt", "square", "sub", "subtract", "tan", "tanh", "threshold", "tril", "triu",
-    "true_divide", "trunc", "xlogy",
+    "abs", "absolute", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr",
+    "alpha_dropout", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh",
+    "atan", "atan2", "atanh", "baddbmm", "ceil", "celu", "clamp", "clamp_max", "clamp_min", "clip", "conj_physical",
+    "cos", "cosh", "cumprod", "cumsum", "deg2rad", "digamma", "div", "divide", "dropout", "elu", "erf", "erfc",
+    "erfinv", "exp", "exp2", "expm1", "fix", "float_power", "floor", "floor_divide", "fmod", "frac", "hardtanh",
+    "heaviside", "hypot", "index_add", "index_copy", "index_fill", "index_put", "leaky_relu", "lerp", "lgamma",
+    "log", "log10", "log1p", "log2", "logit", "masked_fill", "mul", "multiply", "nan_to_num", "neg", "negative",
+    "polygamma", "pow", "rad2deg", "reciprocal", "relu", "remainder", "round", "rrelu", "rsqrt", "scatter",
+    "scatter_add", "scatter_reduce", "selu", "sgn", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square",
+    "sub", "subtract", "tan", "tanh", "threshold", "tril", "triu", "true_divide", "trunc", "xlogy",
 )  # fmt: skip
 
 for _name in _NAMES:

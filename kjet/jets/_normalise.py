@@ -70,7 +70,7 @@ def variance(
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     axes = tuple(range(x.ndim)) if dim is None or dim == () else (dim,) if isinstance(dim, int) else tuple(dim)
-    count = math.prod(x.shape[axis] for axis in axes)
+    count = math.prod([x.shape[axis] for axis in axes])
     lost = correction if correction is not None else 1 if unbiased is None else int(unbiased)
     deviation = x - x.mean(axes, keepdim=True)
     return (deviation * deviation).sum(axes, keepdim=keepdim) / (count - lost)

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from ..errors import JetRuleError
 from ..typing import Tensor
-from ._linear import bilinear, multilinear, rowwise
+from ._linear import batched, bilinear, multilinear, rowwise
 from ._rows import eager
 from ._series import Coefficient, linear
 from .jet import Jet, rule
@@ -84,11 +84,19 @@ def inner(a: Any, b: Any) -> Jet:
 @rule(torch.Tensor.matmul)
 def matmul_method(a: Any, b: Any) -> Jet:
     """``a @ b`` of a tensor and a jet; a compiler hands over ``jet @ tensor`` with its operands exchanged."""
-    if torch.compiler.is_compiling() and not isinstance(a, Jet):
-        raise JetRuleError(
-            "torch.compile confuses the operands of `jet @ tensor` and `tensor @ jet`; write torch.matmul(a, b)"
-        )
+    if torch.compiler.is_compiling() and not isinstance(a, Jet) and _fits(b, a):
+        if _fits(a, b):
+            raise JetRuleError(
+                "torch.compile confuses the operands of `jet @ tensor` and `tensor @ jet`, and their shapes fit both "
+                "ways; write torch.matmul(a, b)"
+            )
+        return matmul(b, a)
     return matmul(a, b)
+
+
+def _fits(a: Any, b: Any) -> bool:
+    """Tell whether ``a @ b`` has a meaning."""
+    return a.shape[-1] == b.shape[-2 if b.ndim > 1 else -1]
 
 
 @rule(torch.Tensor.__rmatmul__)
@@ -115,23 +123,42 @@ def addr(c: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Jet:
     return (beta * c) + (alpha * torch.outer(a, b))
 
 
-def _register_bilinear(*operations: Callable[..., Tensor]) -> None:
-    for operation in operations:
-
-        def handler(a: Any, b: Any, *args: Any, _operation: Callable[..., Tensor] = operation, **kwargs: Any) -> Jet:
-            return bilinear(a, b, lambda left, right: _operation(left, right, *args, **kwargs))
-
-        rule(operation)(handler)
+@rule(torch.outer, torch.ger)
+def outer(a: Any, b: Any) -> Jet:
+    """``a b^T``."""
+    return a.unsqueeze(1) * b
 
 
-_register_bilinear(torch.outer, torch.ger, torch.kron, torch.linalg.cross, torch.linalg.vecdot)
+@rule(torch.kron)
+def kron(a: Any, b: Any) -> Jet:
+    """Kronecker product, of tensors of any number of axes."""
+    axes = max(a.ndim, b.ndim)
+    one, two = ((1,) * (axes - t.ndim) + tuple(t.shape) for t in (a, b))
+    left = a.reshape([extent for pair in zip(one, (1,) * axes, strict=True) for extent in pair])
+    right = b.reshape([extent for pair in zip((1,) * axes, two, strict=True) for extent in pair])
+    return (left * right).reshape([m * n for m, n in zip(one, two, strict=True)])
+
+
+@rule(torch.linalg.vecdot)
+def vecdot(a: Any, b: Any, *, dim: int = -1) -> Jet:
+    """``sum conj(a) b`` along an axis."""
+    return ((a.conj() if a.is_complex() else a) * b).sum(dim)
+
+
+@rule(torch.linalg.cross)
+def linalg_cross(a: Any, b: Any, *, dim: int = -1) -> Jet:
+    """Vector product along an axis."""
+    a0, a1, a2 = a.unbind(dim)
+    b0, b1, b2 = b.unbind(dim)
+    parts: Any = [a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0]
+    return torch.stack(parts, dim)  # type: ignore[return-value]
 
 
 @rule(torch.cross)
 def cross(a: Any, b: Any, dim: int | None = None) -> Jet:
     """Vector product along an axis: without one, the first that has three entries."""
     axis = next(i for i, extent in enumerate(a.shape) if extent == 3) if dim is None else dim
-    return torch.linalg.cross(a, b, dim=axis)  # type: ignore[return-value]
+    return linalg_cross(a, b, dim=axis)
 
 
 @rule(torch.vdot)
@@ -185,10 +212,11 @@ def bilinear_layer(a: Any, b: Any, weight: Any, bias: Any = None) -> Jet:
 def _register_convolution(operation: Callable[..., Tensor]) -> None:
     @rule(operation)
     def convolution(x: Any, weight: Any, bias: Any = None, *args: Any, **kwargs: Any) -> Jet:
-        y = bilinear(x, weight, lambda a, b: operation(a, b, None, *args, **kwargs))
-        if bias is None:
-            return y
-        return y + bias.reshape(-1, *(1,) * (weight.ndim - 2))
+        if isinstance(weight, Jet):
+            y = bilinear(x, weight, lambda a, b: operation(a, b, None, *args, **kwargs))
+        else:
+            y = batched(x, lambda t: operation(t, weight, None, *args, **kwargs), weight.ndim)
+        return y if bias is None else y + bias.reshape(-1, *(1,) * (weight.ndim - 2))
 
 
 for _convolution in (

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from ..typing import Float, Int, Tensor
+from ._opaque import opaque
 from ._rows import eager
 from ._series import Coefficient
 
@@ -30,7 +31,7 @@ def project(
 
     Cost: one product for the points and one for each set of vectors; a gather for columns.
     """
-    if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and not _cast():
+    if opaque():
         found = _compiled(points, weight, bias, list(columns), list(vectors))
     elif eager():
         found = _Project.apply(points, weight, bias, len(columns), *columns, *vectors)
@@ -41,14 +42,26 @@ def project(
     return found[0], picked, list(found[count:])
 
 
-def _cast() -> bool:
-    """Tell whether autocast chooses the types: then autograd has to follow each product."""
-    return torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
-
-
 def _project(points: Tensor, weight: Tensor, bias: Coefficient, count: int, *others: Tensor) -> tuple[Tensor, ...]:
     picked = [weight.t()[columns] for columns in others[:count]]
     return F.linear(points, weight, bias), *picked, *(F.linear(v, weight) for v in others[count:])
+
+
+def _gradients(
+    saved: Sequence[Tensor], count: int, changes: Sequence[Tensor], wanted: Sequence[bool]
+) -> list[Coefficient]:
+    """Gradients to points, weight, bias, columns (none) and vectors, of those that are wanted."""
+    points, weight, *others = saved
+    change, rows = changes[0], changes[1:]
+    total = None
+    if wanted[1]:
+        total = change.t() @ points
+        for other, row in zip(others[:count], rows[:count], strict=True):
+            total.index_add_(1, other.reshape(-1), row.reshape(-1, row.shape[-1]).t())
+        for other, row in zip(others[count:], rows[count:], strict=True):
+            total.addmm_(row.reshape(-1, row.shape[-1]).t(), other.reshape(-1, other.shape[-1]))
+    to_others = [row @ weight if want else None for want, row in zip(wanted[3:], rows, strict=True)]
+    return [change @ weight if wanted[0] else None, total, change.sum(0) if wanted[2] else None, *to_others]
 
 
 class _Project(torch.autograd.Function):
@@ -63,9 +76,9 @@ class _Project(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *changes: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        to_points, to_weight, to_bias, _, *wanted = ctx.needs_input_grad
-        found, others = _gradients(ctx.saved_tensors, ctx.count, changes, (to_points, to_weight, to_bias), wanted)
-        return *found, None, *others
+        to_points, to_weight, to_bias, _, *rest = ctx.needs_input_grad
+        found = _gradients(ctx.saved_tensors, ctx.count, changes, (to_points, to_weight, to_bias, *rest))
+        return *found[:3], None, *found[3:]
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, ...]:  # type: ignore[override]
@@ -79,24 +92,6 @@ class _Project(torch.autograd.Function):
         return tuple(found)
 
 
-def _gradients(
-    saved: Sequence[Tensor], count: int, changes: Sequence[Tensor], first: Sequence[bool], rest: Sequence[bool]
-) -> tuple[tuple[Coefficient, ...], list[Coefficient]]:
-    """Gradients to points, weight and bias, and to columns and vectors, of those that are wanted."""
-    points, weight, *others = saved
-    change, rows = changes[0], changes[1:]
-    total = None
-    if first[1]:
-        total = change.t() @ points
-        for other, row in zip(others[:count], rows[:count], strict=True):
-            total.index_add_(1, other.reshape(-1), row.reshape(-1, row.shape[-1]).t())
-        for other, row in zip(others[count:], rows[count:], strict=True):
-            total.addmm_(row.reshape(-1, row.shape[-1]).t(), other.reshape(-1, other.shape[-1]))
-    to_points, to_bias = change @ weight if first[0] else None, change.sum(0) if first[2] else None
-    return (to_points, total, to_bias), [row @ weight if want else None for want, row in zip(rest, rows, strict=True)]
-
-
-# For compilers: they warn of a Function with a list of arguments, and see through its backward pass all the same.
 @torch.library.custom_op(
     "kjet::project",
     mutates_args=(),
@@ -108,9 +103,18 @@ def _compiled(
     return list(_project(points, weight, bias, len(columns), *columns, *vectors))
 
 
-@_compiled.register_fake
-def _(points: Tensor, weight: Tensor, bias: Coefficient, columns: list[Tensor], vectors: list[Tensor]) -> list[Tensor]:
-    return list(_project(points, weight, bias, len(columns), *columns, *vectors))
+@torch.library.custom_op(
+    "kjet::project_backward",
+    mutates_args=(),
+    schema="(Tensor[] saved, int count, Tensor[] changes, bool[] wanted) -> Tensor[]",
+)
+def _compiled_backward(saved: list[Tensor], count: int, changes: list[Tensor], wanted: list[bool]) -> list[Tensor]:
+    return [gradient for gradient in _gradients(saved, count, changes, wanted) if gradient is not None]
+
+
+# The shapes that a compiler asks for are those of the operations themselves.
+_compiled.register_fake(lambda *args: list(_project(args[0], args[1], args[2], len(args[3]), *args[3], *args[4])))
+_compiled_backward.register_fake(lambda *args: [g for g in _gradients(*args) if g is not None])
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
@@ -121,9 +125,11 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 
 def _backward(ctx: Any, changes: list[Tensor]) -> tuple[Any, ...]:
     to_points, to_weight, to_bias, _, to_vectors = ctx.needs_input_grad
-    count, first = ctx.count, (to_points, to_weight, to_bias)
-    found, others = _gradients(ctx.saved_tensors, count, changes, first, [*(False,) * count, *to_vectors])
-    return *found, others[:count], others[count:]
+    count = ctx.count
+    wanted = [to_points, to_weight, to_bias, *(False,) * count, *to_vectors]
+    gradients = iter(_compiled_backward(list(ctx.saved_tensors), count, changes, wanted))
+    found = [next(gradients) if want else None for want in wanted]
+    return *found[:3], found[3 : 3 + count], found[3 + count :]
 
 
 _compiled.register_autograd(_backward, setup_context=_remember)
@@ -173,6 +179,6 @@ class _Spread(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:  # type: ignore[override]
-        saved: Any = ctx.saved_tensors
-        terms = [_spread(*saved[:i], t, *saved[i + 1 :]) for i, t in enumerate(tangents) if t is not None]
+        saved = list(ctx.saved_tensors)
+        terms = [_spread(*[*saved[:i], t, *saved[i + 1 :]]) for i, t in enumerate(tangents) if t is not None]
         return sum(terms[1:], terms[0])

@@ -10,8 +10,9 @@ import torch
 from ..errors import JetRuleError
 from ..typing import Tensor
 from ._inplace import overwrite
-from ._linear import jointly, rowwise
-from ._structure import plain_index
+from ._linear import jointly, leading, rowwise
+from ._pieces import plain_index
+from ._shapes import from_the_end
 from .jet import Jet, rule
 
 _torch: Any = torch  # its annotations do not know that its functions take jets
@@ -24,14 +25,19 @@ def _constant(index: Any) -> Any:
 
 
 def _filled(x: Jet, fill: Callable[[Tensor, Any], Tensor], value: Any) -> Jet:
-    """Write a constant: zero into every coefficient."""
-    return Jet([fill(x.primal, value), *rowwise(x, lambda t: fill(t, 0)).coefficients[1:]], x.layout)
+    """Write a constant: zero into every coefficient, which the operation takes with the row axis in front."""
+    return Jet([fill(x.primal, value), *leading(x, lambda t: fill(t, 0)).coefficients[1:]], x.layout)
+
+
+def _beside(index: Tensor, t: Tensor) -> Tensor:
+    """Repeat places for every row."""
+    return index.expand(*t.shape[: t.ndim - index.ndim], *index.shape)
 
 
 # --- along an axis ---------------------------------------------------------------------------------------------------
 
 
-def _register_updates(*operations: Callable[..., Tensor]) -> None:
+def _register_updates(places: Callable[[Tensor, Tensor], Tensor], *operations: Callable[..., Tensor]) -> None:
     """Operations of ``(x, dim, index, source)`` that are linear in x and source together."""
     for operation in operations:
 
@@ -40,42 +46,51 @@ def _register_updates(*operations: Callable[..., Tensor]) -> None:
             _operation: Callable[..., Tensor] = operation, **kwargs: Any,
         ) -> Jet:  # fmt: skip
             _constant(index)
-            new = src if source is None else source
-            return jointly(lambda t, s: _operation(t, dim, index, s, **kwargs), x, new)
+            axis, new = from_the_end(dim, x.ndim), src if source is None else source
+
+            def write(t: Tensor, s: Tensor) -> Tensor:
+                return _operation(t, axis, places(index, t), s, **kwargs)
+
+            return jointly(write, x, new, mapped=False)
 
         rule(operation)(handler)
 
 
-_register_updates(torch.index_add, torch.index_copy, torch.scatter_add)
+_register_updates(lambda index, _: index, torch.index_add, torch.index_copy)
+_register_updates(_beside, torch.scatter_add)
 
 
 @rule(torch.index_fill)
-def index_fill(x: Jet, dim: int, index: Tensor, value: Any) -> Jet:
+def index_fill(x: Jet, dim: int, index: Any, value: Any) -> Jet:
     """Put a constant at places along an axis."""
-    return _filled(x, lambda t, number: torch.index_fill(t, dim, _constant(index), number), value)
+    axis = from_the_end(dim, x.ndim)
+    return _filled(x, lambda t, number: torch.index_fill(t, axis, _constant(index), number), value)
 
 
 @rule(torch.scatter)
 def scatter(x: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Jet:
     """Put elements, or one number, at places along an axis."""
-    _constant(index)
     if reduce is not None and reduce != "add":
         raise JetRuleError(f'scatter of jets knows reduce="add" only; got "{reduce}"')
-    new = value if src is None else src
+    axis, new = from_the_end(dim, _constant(index).ndim), value if src is None else src
     if not isinstance(new, Tensor | Jet):
         if reduce is None:
-            return _filled(x, lambda t, number: torch.scatter(t, dim, index, number), new)
+            return _filled(x, lambda t, number: torch.scatter(t, axis, _beside(index, t), number), new)
         new = torch.full(index.shape, new, dtype=x.dtype, device=x.device)
     operation = torch.scatter if reduce is None else torch.scatter_add
-    return jointly(lambda t, s: operation(t, dim, index, s), x, new)
+    return jointly(lambda t, s: operation(t, axis, _beside(index, t), s), x, new, mapped=False)
 
 
 @rule(torch.scatter_reduce)
 def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Jet:
     """Sum, mean or extremum of the elements that go to the same place."""
-    _constant(index)
+    axis = from_the_end(dim, _constant(index).ndim)
     if reduce in ("sum", "mean"):
-        return jointly(lambda t, s: torch.scatter_reduce(t, dim, index, s, reduce, include_self=include_self), x, src)
+
+        def write(t: Tensor, s: Tensor) -> Tensor:
+            return torch.scatter_reduce(t, axis, _beside(index, t), s, reduce, include_self=include_self)
+
+        return jointly(write, x, src, mapped=False)
     if reduce not in ("amax", "amin"):
         raise JetRuleError(f'scatter_reduce of jets knows sum, mean, amax and amin; got "{reduce}"')
     return _scatter_extremum(x, dim, index, src, reduce, include_self)
@@ -103,19 +118,25 @@ def index_put(x: Any, indices: Any, values: Any, accumulate: bool = False) -> Je
     return jointly(lambda t, s: torch.index_put(t, places, s, accumulate), x, values)
 
 
-def _register_slices(*operations: Callable[..., Tensor]) -> None:
-    """Operations of ``(x, source, where)`` that are linear in x and source together."""
-    for operation in operations:
-
-        def handler(
-            x: Any, src: Any, *args: Any, _operation: Callable[..., Tensor] = operation, **kwargs: Any
-        ) -> Jet:  # fmt: skip
-            return jointly(lambda t, s: _operation(t, s, *args, **kwargs), x, src)
-
-        rule(operation)(handler)
+@rule(torch.select_scatter)
+def select_scatter(x: Any, src: Any, dim: int, index: int) -> Jet:
+    """Replace one slice along an axis."""
+    axis = from_the_end(dim, x.ndim)
+    return jointly(lambda t, s: torch.select_scatter(t, s, axis, index), x, src, mapped=False)
 
 
-_register_slices(torch.select_scatter, torch.slice_scatter, torch.diagonal_scatter)
+@rule(torch.slice_scatter)
+def slice_scatter(x: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Jet:
+    """Replace slices along an axis."""
+    axis = from_the_end(dim, x.ndim)
+    return jointly(lambda t, s: torch.slice_scatter(t, s, axis, start, end, step), x, src, mapped=False)
+
+
+@rule(torch.diagonal_scatter)
+def diagonal_scatter(x: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Jet:
+    """Replace a diagonal."""
+    axes = from_the_end((dim1, dim2), x.ndim)
+    return jointly(lambda t, s: torch.diagonal_scatter(t, s, offset, *axes), x, src, mapped=False)
 
 
 @rule(torch.Tensor.__setitem__)
@@ -128,12 +149,16 @@ def setitem(x: Any, index: Any, value: Any) -> None:
         result[entries] = s
         return result
 
+    def cleared(x: Jet) -> Jet:
+        rows = rowwise(x, lambda t: written(t, 0))
+        return Jet([written(x.primal, value), *rows.coefficients[1:]], x.layout)
+
     if not isinstance(x, Jet):
         overwrite(x, value)
     elif isinstance(value, Tensor | Jet):
         overwrite(x, jointly(written, x, value))
     else:
-        overwrite(x, _filled(x, written, value))
+        overwrite(x, cleared(x))
 
 
 @rule(torch.Tensor.copy_)

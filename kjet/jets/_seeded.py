@@ -88,7 +88,7 @@ class Structured(Jet):
 
     Attributes:
         frame: Points, directions and columns.
-        whole: Values at all coordinates.
+        whole: Values at all coordinates; None once an operation in place has put dense coefficients here.
         locals: For each block of axes, the jets at its columns alone.
     """
 
@@ -96,7 +96,13 @@ class Structured(Jet):
 
     def __init__(self, whole: Whole, locals: tuple[Jet | None, ...], frame: Frame) -> None:
         super().__init__((), frame.layout)
-        self.whole, self.locals, self.frame = whole, locals, frame
+        self.frame = frame
+        self.put(whole, locals)
+
+    def put(self, whole: Whole, locals: tuple[Jet | None, ...]) -> None:
+        """Take in the pieces of a jet of the same frame."""
+        self.whole = whole
+        self.locals = locals
         self._dense: list[Tensor | None] | None = None
 
     @classmethod
@@ -104,7 +110,8 @@ class Structured(Jet):
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         entry = _REFLECTED.get(getattr(func, "__name__", "")) or _HANDLERS.get(func)
-        result = None if entry is None else entry[1](entry[0], func, args, kwargs or {})
+        usable = entry is not None and all(a.whole is not None for a in args if isinstance(a, Structured))
+        result = entry[1](entry[0], func, args, kwargs or {}) if usable else None  # type: ignore[index]
         return Jet.__torch_function__(func, types, args, kwargs) if result is None else result
 
     def __getattr__(self, name: str) -> Any:
@@ -131,6 +138,8 @@ class Structured(Jet):
     @property
     def primal(self) -> Tensor:
         """Value of the tensor itself."""
+        if self.whole is None:
+            return super().primal
         value = self.value
         return value.primal if isinstance(value, Jet) else value
 
@@ -147,18 +156,24 @@ class Structured(Jet):
     @property
     def requires_grad(self) -> bool:
         """Whether the values, or the coefficients at the axes, are part of a graph."""
+        if self.whole is None:
+            return super().requires_grad
         pieces = (self.value, *self.locals)
         return any(piece is not None and piece.requires_grad for piece in pieces)
 
     @property
-    def coefficients(self) -> list[Tensor | None]:
+    def _coefficients(self) -> list[Tensor | None] | None:  # type: ignore[override]
         """The primal, and the dense rows of each order: arrays (s, 1|n, d)."""
-        if self._dense is None:
+        if self._dense is None and self.whole is not None:
             self._dense = [self.primal, *_dense_rows(self)]
             if not torch.compiler.is_compiling():
                 sizes = [0 if c is None else c.numel() for c in self._dense[1:]]
                 _log.debug("no structured rule for an operation: %d numbers for directions", sum(sizes))
         return self._dense
+
+    @_coefficients.setter
+    def _coefficients(self, coefficients: list[Tensor | None] | None) -> None:
+        self.whole, self.locals, self._dense = None, (), coefficients  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Structured(shape={self.frame.shape}, order={self.order}, kept={self.layout.kept})"
@@ -214,6 +229,12 @@ def unit_coefficient(values: Tensor | Jet | None, k: int) -> Coefficient:
     if k or values is None:
         return None
     return values.reshape(1, -1, values.shape[-1])
+
+
+def over_coordinates(dim: Any) -> bool:
+    """Tell whether a reduction or a slice runs over the last of two axes, and no other."""
+    axes = tuple(dim) if isinstance(dim, list | tuple) else (dim,)
+    return len(axes) == 1 and axes[0] in (1, -1)
 
 
 def assemble(

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from ..typing import Tensor
-from ._blocks import Aimed, Picked, contract, sum_of_squares
+from ._blocks import Picked, contract, sum_of_squares
 from ._project import project, spread
 from ._rows import eager
-from ._seeded import Frame, Product, Structured, Whole, apply, assemble, keeps, unit_coefficient
+from ._seeded import Frame, Product, Structured, Whole, apply, assemble, keeps, over_coordinates, unit_coefficient
 from ._series import Coefficient, plus
 from .jet import Jet
 
@@ -34,9 +34,13 @@ def _elementwise(
     name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Structured | None:
     """Apply to the values everywhere and to the jets at the axes; None unless all arguments keep coordinates apart."""
+    inplace = bool(kwargs.get("inplace", False))
     kwargs = {key: value for key, value in kwargs.items() if key != "inplace"}
     operands = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor | Jet)]
     x = next(a for a in operands if isinstance(a, Structured))
+    # By position, True can only be the flag of an operation in place; that on a slice is refused by the rule of jets.
+    if any(a is True for a in args) or (inplace and x.frame.origin is not None):
+        return None
     if not all(_fits(a, x.frame) for a in operands):
         return None
     pair = _factors(name, args)
@@ -47,7 +51,10 @@ def _elementwise(
     pieces: list[Jet | None] = []
     for place, block in enumerate(x.frame.blocks):
         pieces.append(_at(func, args, kwargs, place, block) if isinstance(block, Picked) else None)
-    return Structured(whole, tuple(pieces), x.frame)
+    if not inplace:
+        return Structured(whole, tuple(pieces), x.frame)
+    x.put(whole, tuple(pieces))
+    return x
 
 
 def _at(func: Callable[..., Any], args: Any, kwargs: dict[str, Any], place: int, block: Picked) -> Jet:
@@ -110,11 +117,6 @@ def _series(whole: Whole, k: int) -> list[tuple[float, tuple[Tensor, ...]]]:
     return terms
 
 
-def _over_coordinates(dim: Any) -> bool:
-    axes = tuple(dim) if isinstance(dim, list | tuple) else (dim,)
-    return len(axes) == 1 and axes[0] in (1, -1)
-
-
 def _total(whole: Whole) -> Tensor:
     """Sum of the values over the coordinates."""
     if not isinstance(whole, Product):
@@ -150,7 +152,7 @@ def _sum(x: Structured, keepdim: bool) -> Jet:
 def _reduced(name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Sum or mean over the coordinates."""
     x, dim, keepdim = _reduction(*args, **kwargs)
-    if x is None or not _over_coordinates(dim):
+    if x is None or not over_coordinates(dim):
         return None
     total = _sum(x, keepdim)
     return total / x.frame.shape[1] if name == "mean" else total
@@ -167,7 +169,7 @@ def _reduction(
 def _normed(name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Euclidean norm over the coordinates."""
     x, order, dim, keepdim = _norm_arguments(*args, **kwargs)
-    if x is None or order not in (None, 2, "fro") or not _over_coordinates(dim):
+    if x is None or order not in (None, 2, "fro") or not over_coordinates(dim):
         return None
     squares = _elementwise("square", torch.square, (x,), {})
     return torch.sqrt(_sum(squares, keepdim))  # type: ignore[arg-type]
@@ -241,94 +243,3 @@ def _matmul(name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: 
         return None  # operands may come exchanged: see the rule of jets
     weight = weight.t() if isinstance(weight, Tensor) and weight.ndim == 2 else weight
     return _layer(name, func, (x, weight), {}) if _multiplies(x, weight) else None
-
-
-# --- slices of the coordinates ---------------------------------------------------------------------------------------
-
-
-def _window(x: Structured, start: int, stop: int, step: int = 1) -> Jet:
-    """Columns ``start:stop:step``; a single one is an ordinary jet, as small as the structured one."""
-    columns = range(start, stop, step)
-    if columns == range(x.frame.shape[1]):
-        return x
-
-    def cut(values: Tensor) -> Tensor:
-        return values[..., start:stop:step] if values.shape[-1] == x.frame.shape[1] else values
-
-    def sliced(values: Any) -> Any:
-        if isinstance(values, Tensor):
-            return cut(values)
-        return Jet([None if c is None else cut(c) for c in values.coefficients], values.layout)
-
-    whole = x.whole
-    if isinstance(whole, Product):
-        left = sliced(whole.left)
-        whole = Product(left, left if whole.right is whole.left else sliced(whole.right))
-    else:
-        whole = sliced(whole)
-    blocks, masks = [], []
-    for block in x.frame.blocks:
-        narrowed, mask = _narrowed(block, start, stop, step)
-        blocks.append(narrowed)
-        masks.append(mask)
-    result = Structured(whole, (None,) * len(blocks), x.frame.narrowed(start, stop, step, tuple(blocks)))
-    result.locals = tuple(
-        None if local is None else _outside(local, block.gather(result.primal), mask)
-        for local, block, mask in zip(x.locals, blocks, masks, strict=True)
-    )
-    return Jet(result.coefficients, x.layout) if len(columns) == 1 else result
-
-
-def _narrowed(block: Picked | Aimed, start: int, stop: int, step: int) -> tuple[Any, Any]:
-    if isinstance(block, Picked):
-        return block.window(start, stop, step)
-    return Aimed(block.span, block.vectors[..., start:stop:step]), None
-
-
-def _outside(local: Jet, values: Tensor, inside: Tensor) -> Jet:
-    """Jets at the columns of a slice: directions along other columns stand still at some column of it."""
-    rows = [None if c is None else c * inside for c in local.coefficients[1:]]
-    return Jet([values, *rows], local.layout)
-
-
-def _is_everything(entry: Any) -> bool:
-    return entry is Ellipsis or (isinstance(entry, slice) and entry == slice(None))
-
-
-@keeps("getitem")
-def _getitem(name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """``x[..., i]``, ``x[:, a:b]`` and the like."""
-    x, index = args
-    if not isinstance(index, tuple) or len(index) != 2 or not _is_everything(index[0]):
-        return None
-    entry, width = index[1], x.frame.shape[1]
-    if isinstance(entry, slice):
-        start, stop, step = entry.indices(width)
-        return _window(x, start, stop, step) if start < stop and step > 0 else None
-    if not isinstance(entry, int) or isinstance(entry, bool) or not -width <= entry < width:
-        return None
-    return _window(x, entry % width, entry % width + 1)[..., 0]
-
-
-@keeps("narrow")
-def _narrow(name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """``x.narrow(-1, start, length)``."""
-    if kwargs or not _over_coordinates(args[1]) or args[3] < 1:
-        return None
-    return _window(args[0], args[2], args[2] + args[3])
-
-
-@keeps("split")
-def _split(name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """``x.split(sizes, dim=-1)``, of time and space say."""
-    x, sizes, dim = _split_arguments(*args, **kwargs)
-    width = x.frame.shape[1]
-    sizes = [min(sizes, width - i) for i in range(0, width, sizes)] if isinstance(sizes, int) else list(sizes)
-    if not _over_coordinates(dim) or sum(sizes) != width or min(sizes) < 1:
-        return None
-    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-    return tuple(_window(x, end - size, end) for end, size in zip(ends, sizes, strict=True))
-
-
-def _split_arguments(tensor: Any, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None) -> Any:
-    return tensor, split_size_or_sections if split_size is None else split_size, dim

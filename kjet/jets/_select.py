@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from ..typing import Tensor
-from ._linear import rowwise
 from .jet import Jet, rule
 
 
@@ -128,10 +127,7 @@ def _register_pooling(axes: int, *operations: Callable[..., Any]) -> None:
         ) -> Any:
             _, index = _indexed(x.primal, *args, return_indices=True, **kwargs)
 
-            def pick(t: Tensor) -> Tensor:
-                return t.flatten(-axes).gather(-1, index.flatten(-axes)).reshape(index.shape)
-
-            y = rowwise(x, pick)
+            y = x.flatten(-axes).gather(-1, index.flatten(-axes)).reshape(index.shape)
             return (y, index) if return_indices else y
 
         rule(operation, indexed)(handler)

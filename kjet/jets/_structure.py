@@ -1,4 +1,4 @@
-"""Taylor rules of linear operations of one argument: shapes, reductions, Fourier transforms, copies."""
+"""Taylor rules of linear operations of one argument: Fourier transforms, pooling, copies, types, constants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from ..errors import JetRuleError
 from ..typing import Tensor
-from ._linear import jointly, pieces, rowwise
+from ._linear import batched, jointly, leading, rowwise
 from ._series import linear
 from .jet import Jet, rule
 
@@ -30,35 +30,47 @@ def _register_rowwise(*operations: Callable[..., Any]) -> None:
 
 
 _register_rowwise(
-    torch.sum, torch.mean, torch.cumsum, torch.nansum, torch.diff, torch.trapezoid, torch.trapz,
-    torch.reshape, torch.flatten, torch.unflatten, torch.ravel, torch.permute, torch.transpose, torch.swapaxes,
-    torch.swapdims, torch.movedim, torch.moveaxis, torch.t, torch.adjoint, torch.squeeze, torch.unsqueeze,
-    torch.flip, torch.fliplr, torch.flipud, torch.rot90, torch.roll, torch.tril, torch.triu,
-    torch.diagonal, torch.diag_embed, torch.diagflat, torch.diag, torch.trace,
-    torch.select, torch.narrow, torch.index_select, torch.gather, torch.take_along_dim,
-    torch.broadcast_to, torch.tile, torch.repeat_interleave,
-    torch.atleast_1d, torch.atleast_2d, torch.atleast_3d,
-    torch.real, torch.imag, torch.conj, torch.conj_physical, torch.resolve_conj, torch.resolve_neg, torch.view_as_real,
-    torch.positive, torch.deg2rad, torch.rad2deg, torch.clone, torch.Tensor.contiguous,
+    torch.diff, torch.trapezoid, torch.trapz, torch.flip, torch.fliplr, torch.flipud, torch.rot90, torch.roll,
+    torch.diagonal, torch.diag_embed, torch.diagflat, torch.diag, torch.trace, torch.take_along_dim, torch.tile,
+    torch.repeat_interleave, torch.Tensor.repeat, F.grid_sample,
     torch.fft.fft, torch.fft.ifft, torch.fft.rfft, torch.fft.irfft, torch.fft.hfft, torch.fft.ihfft,
     torch.fft.fft2, torch.fft.ifft2, torch.fft.rfft2, torch.fft.irfft2,
     torch.fft.fftn, torch.fft.ifftn, torch.fft.rfftn, torch.fft.irfftn, torch.fft.fftshift, torch.fft.ifftshift,
-    F.unfold, F.fold, F.interpolate, F.channel_shuffle, F.pixel_shuffle, F.pixel_unshuffle, F.grid_sample,
-    F.avg_pool1d, F.avg_pool2d, F.avg_pool3d, F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d,
-    torch.Tensor.view, torch.Tensor.expand, torch.Tensor.repeat, torch.Tensor.unfold,
 )  # fmt: skip
 
 
-@rule(torch.Tensor.expand_as)
-def expand_as(x: Any, other: Any) -> Any:
-    """Broadcast to the shape of another."""
-    return x.expand(other.shape)
+def _register_leading(*operations: Callable[..., Tensor]) -> None:
+    """Operations on each element, or on the last axes."""
+    for operation in operations:
+
+        def handler(x: Jet, *args: Any, _operation: Callable[..., Tensor] = operation, **kwargs: Any) -> Jet:
+            return leading(x, lambda t: _operation(t, *args, **kwargs))
+
+        rule(operation)(handler)
 
 
-@rule(torch.Tensor.view_as, torch.Tensor.reshape_as)
-def view_as(x: Any, other: Any) -> Any:
-    """View in the shape of another."""
-    return x.reshape(other.shape)
+_register_leading(
+    torch.tril, torch.triu, torch.real, torch.imag, torch.conj, torch.conj_physical, torch.resolve_conj,
+    torch.resolve_neg, torch.view_as_real, torch.positive, torch.deg2rad, torch.rad2deg, torch.clone,
+    torch.Tensor.contiguous, F.pixel_shuffle, F.pixel_unshuffle,
+)  # fmt: skip
+
+
+def _register_batched(axes: int | None, *operations: Callable[..., Tensor]) -> None:
+    """Layers without parameters on batches of so many axes, or of any number."""
+    for operation in operations:
+
+        def handler(x: Jet, *args: Any, _operation: Callable[..., Tensor] = operation, **kwargs: Any) -> Jet:
+            return batched(x, lambda t: _operation(t, *args, **kwargs), x.ndim if axes is None else axes)
+
+        rule(operation)(handler)
+
+
+_register_batched(3, F.avg_pool1d, F.adaptive_avg_pool1d, F.fold)
+_register_batched(4, F.avg_pool2d, F.adaptive_avg_pool2d, F.unfold)
+_register_batched(5, F.avg_pool3d, F.adaptive_avg_pool3d)
+_register_batched(None, F.interpolate, F.channel_shuffle)
+_register_rowwise(torch.Tensor.unfold)  # another operation than F.unfold, whose method it is not
 
 
 def _converted(x: Jet, convert: Callable[[Tensor], Tensor]) -> Any:
@@ -120,122 +132,23 @@ def dropout(x: Jet, p: float = 0.5, training: bool = False, inplace: bool = Fals
 @rule(F.pad)
 def pad(x: Jet, pad: Any, mode: str = "constant", value: float | None = None) -> Jet:
     """Pad; the value that is put in is constant, so that coefficients are padded by zeros."""
-    if mode != "constant" or not value:
-        return rowwise(x, F.pad, tuple(pad), mode)
-    return Jet([F.pad(x.primal, tuple(pad), mode, value), *rowwise(x, F.pad, tuple(pad)).coefficients[1:]], x.layout)
-
-
-@rule(torch.take)
-def take(x: Jet, index: Any) -> Jet:
-    """Elements by their places among all."""
-    return x.reshape(-1)[index]
+    sides = tuple(pad)
+    if mode != "constant":
+        return batched(x, lambda t: F.pad(t, sides, mode), len(sides) // 2 + 2)
+    rows = leading(x, lambda t: F.pad(t, sides))
+    return Jet([F.pad(x.primal, sides, mode, value), *rows.coefficients[1:]], x.layout) if value else rows
 
 
 @rule(torch.view_as_complex)
 def view_as_complex(x: Jet) -> Jet:
     """Pairs as complex numbers; copied, since broadcast rows have no memory layout of pairs."""
-    return rowwise(x, lambda t: torch.complex(t[..., 0], t[..., 1]))
+    return leading(x, lambda t: torch.complex(t[..., 0], t[..., 1]))
 
 
 @rule(torch.complex)
 def complex_number(real: Any, imag: Any) -> Jet:
     """Complex numbers of real and imaginary parts."""
-    return jointly(torch.complex, real, imag)
-
-
-@rule(torch.Tensor.__getitem__)
-def getitem(x: Any, index: Any) -> Jet:
-    """Index or slice the primal's axes; an index may not be a jet."""
-    entries = index if isinstance(index, tuple) else (index,)
-    if not isinstance(x, Jet) or any(isinstance(entry, Jet) for entry in entries):
-        raise JetRuleError("an index cannot be a jet: it is not differentiable; index by integers, as in x[i.long()]")
-    if all(entry is None or entry is Ellipsis or isinstance(entry, int | slice) for entry in entries):
-        return _basic_index(x, entries)
-    return rowwise(x, torch.Tensor.__getitem__, plain_index(entries))
-
-
-def plain_index(entries: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Replace masks by the places where they hold: vmap knows no indexing by masks."""
-    result: list[Any] = []
-    for entry in entries:
-        if isinstance(entry, Tensor) and entry.dtype == torch.bool:
-            result += entry.nonzero(as_tuple=True)
-        else:
-            result.append(entry)
-    return tuple(result)
-
-
-def _basic_index(x: Jet, entries: tuple[Any, ...]) -> Jet:
-    """Index by integers, slices, None and one ellipsis: a view of each coefficient, kept broadcast where it can be."""
-
-    def behind_rows(c: Tensor) -> Tensor:
-        return c[(slice(None), *entries)]
-
-    if x.stack is not None:
-        return Jet.stacked(behind_rows(x.stack), x.layout)
-    last_only = len(entries) == 2 and entries[0] is Ellipsis
-    coefficients: list[Tensor | None] = [x.primal[entries]]
-    for k in range(1, x.order + 1):
-        c = x.coefficients[k]
-        whole = c is not None and last_only and c.shape[-1] == x.shape[-1]
-        coefficients.append(None if c is None else behind_rows(c if whole else x.row(k)))  # type: ignore[arg-type]
-    return Jet(coefficients, x.layout)
-
-
-def _register_pieces(*operations: Callable[..., Any]) -> None:
-    for operation in operations:
-
-        def handler(
-            x: Jet, *args: Any, _operation: Callable[..., Any] = operation, **kwargs: Any
-        ) -> tuple[Jet, ...]:  # fmt: skip
-            return pieces(x, lambda t: tuple(_operation(t, *args, **kwargs)))
-
-        rule(operation)(handler)
-
-
-_register_pieces(
-    torch.split, torch.chunk, torch.tensor_split, torch.unbind, torch.hsplit, torch.vsplit, torch.dsplit,
-    torch.split_with_sizes, torch.unsafe_split, torch.unsafe_chunk,
-)  # fmt: skip
-
-
-def _register_joins(*operations: Callable[..., Any]) -> None:
-    for operation in operations:
-
-        def handler(tensors: Any, *args: Any, _operation: Callable[..., Any] = operation, **kwargs: Any) -> Jet:
-            return jointly(lambda *parts: _operation(parts, *args, **kwargs), *tensors)
-
-        rule(operation)(handler)
-
-
-_register_joins(
-    torch.cat, torch.concat, torch.concatenate, torch.stack, torch.hstack, torch.vstack, torch.dstack,
-    torch.column_stack, torch.row_stack,
-)  # fmt: skip
-
-
-@rule(torch.block_diag)
-def block_diag(*tensors: Any) -> Jet:
-    """Blocks along the diagonal."""
-    return jointly(torch.block_diag, *tensors)
-
-
-@rule(torch.broadcast_tensors)
-def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
-    """Expand all to their common shape."""
-    shape = torch.broadcast_shapes(*(t.shape for t in tensors))
-    return tuple(t.expand(shape) for t in tensors)
-
-
-@rule(torch.meshgrid)
-def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
-    """Coordinates of a grid, by its axes."""
-    axes = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
-    count = len(axes)
-    order = [1, 0, *range(2, count)] if indexing == "xy" and count > 1 else list(range(count))
-    shape = [axes[i].numel() for i in order]
-    views = [t.reshape([-1 if i == axis else 1 for i in order]) for axis, t in enumerate(axes)]
-    return tuple(view.expand(shape) for view in views)
+    return jointly(torch.complex, real, imag, mapped=False)
 
 
 def _constant_like(x: Jet, value: Tensor) -> Any:

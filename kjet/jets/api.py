@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from ..errors import ConfigError
 from ..typing import Float, Tensor
+from ._passes import FEW, PER_PASS, seed
+from .chunk import directional_sum
 from .derivative import Derivative, dense, quantity, sparse
 from .jet import Jet
 from .layout import Layout
 from .operator import Biharmonic, Laplacian, LinearOperator, Trace, split
-from .plan import Plan, seed
+from .plan import Plan
+from .seeds import PerPoint, Seeds, Shared, start
 
 __all__ = ["Exact", "biharmonic", "contract", "jet", "laplacian", "partials"]
 
@@ -56,7 +59,7 @@ def jet(
     if order == 0:
         return f(x).expand(1, count, *f(x).shape)
     layout = Layout.uniform(count, order)
-    y = f(seed(x, directions, layout))
+    y = f(seed(x, directions, layout) if x.shape[1] <= FEW else start(x, _as_seeds(directions.to(x)), layout))
     if not isinstance(y, Jet):
         y = Jet([y, *(None,) * order], layout)
     value, factor = y.primal, 1.0
@@ -108,7 +111,8 @@ def contract(f: Function, x: Float[Tensor, "n d"], operator: LinearOperator) -> 
     """Apply a linear differential operator to ``f`` at the points.
 
     Terms with constant coefficients are summed inside the Taylor pass, top orders before they are propagated;
-    those with one coefficient for each point are summed after it.
+    those with one coefficient for each point are summed after it. A matrix of coefficients of second order
+    (``Laplacian(weight)``, ``Weighted``) is split into at most d directions, at each point if it varies.
 
     Plans are remembered, so that a call costs little more than the pass. Under ``torch.compile(fullgraph=True)``, build
     a :class:`Plan` before and call that.
@@ -118,6 +122,10 @@ def contract(f: Function, x: Float[Tensor, "n d"], operator: LinearOperator) -> 
     12.0
     """
     _check_points(x)
+    if isinstance(operator, Laplacian) and operator.weight is not None:
+        return laplacian(f, x, operator.weight)
+    if isinstance(operator, SumOfSquares):
+        return _squares(f, x, operator)
     fixed, varying = split(operator, x.shape[-1])
     _check_coefficients(varying, x)
     names = {derivative: quantity({derivative: 1.0}) for derivative in varying}
@@ -152,6 +160,8 @@ def laplacian(f: Function, x: Float[Tensor, "n d"], weight: Float[Tensor, "d d"]
     count = directions.shape[0]
     if count == 0:
         return torch.zeros_like(f(x))
+    if count > PER_PASS:
+        return directional_sum(f, x, Shared(directions), values[used].detach(), 2, chunk=PER_PASS)
     layout = Layout((count, 0), (None, values[used].reshape(1, -1)))
     y = f(seed(x, directions, layout))
     second = y.coefficients[2] if isinstance(y, Jet) else None
@@ -170,6 +180,34 @@ def biharmonic(f: Function, x: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
     48.0
     """
     return contract(f, x, Biharmonic())
+
+
+def _as_seeds(directions: Tensor) -> Seeds:
+    return Shared(directions) if directions.ndim == 2 else PerPoint(directions)
+
+
+@runtime_checkable
+class SumOfSquares(Protocol):
+    """An operator ``sum_k s_k (sigma_k . grad)^2`` that knows its columns, such as ``Weighted``."""
+
+    def check(self, d: int) -> None:
+        """Compare with the number of coordinates."""
+        ...
+
+    def blocks(self) -> Iterable[Any]:
+        """Columns ``sigma_k`` that have a sign in common: ``sign``, ``columns.count``, ``columns.pick``."""
+        ...
+
+
+def _squares(f: Function, x: Float[Tensor, "n d"], operator: SumOfSquares) -> Float[Tensor, "n m"]:
+    operator.check(x.shape[-1])
+    total: Any = None
+    for block in operator.blocks():
+        numbers = torch.arange(block.columns.count, device=x.device)
+        seeds, weights = block.columns.pick(numbers, x.dtype, x.device), numbers.new_full(numbers.shape, block.sign)
+        part = directional_sum(f, x, seeds, weights.to(torch.float64), 2, chunk=PER_PASS)
+        total = part if total is None else total + part
+    return torch.zeros_like(f(x)) if total is None else total
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,8 @@ def measure(f: Function, x: Float[Tensor, "n d"], seeds: Seeds, order: int) -> M
     """Measure what an evaluation with gradients takes, on a few points and directions.
 
     Bytes are affine in the points and in the directions. Arrays that depend on neither, such as the parameters, and the
-    points themselves are there anyway and left out; the largest array is counted three times more, for what the backward
-    pass works on. Of seeds of several kinds the dearest counts.
+    points themselves are there anyway and left out; the largest array is counted three times more, for what the
+    backward pass works on. Of seeds of several kinds the dearest counts.
 
     Cost: four passes over at most four points and two directions, for each kind of seeds.
     """

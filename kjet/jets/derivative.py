@@ -322,7 +322,8 @@ class Quantity:
         return {dense(index, d): c for index, c in self.expanded().items()}
 
     def __str__(self) -> str:
-        return " + ".join(str(a) if c == 1 else f"{c:g} {a}" for a, c in self.terms) or "0"
+        words = (f"{c:g}" if a == Derivative() else str(a) if c == 1 else f"{c:g} {a}" for a, c in self.terms)
+        return " + ".join(words) or "0"
 
 
 Key = Derivative | Trace | MultiIndex | SparseIndex

@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-from ..typing import MultiIndex
+import torch
+
+from ..typing import Int, MultiIndex, Tensor
+from ._families import Weights, amplification, descended, polarised, primitive, simplex, simplex_size
+from ._modular import solve
 from .derivative import SparseIndex, total_order
-from .operator import axis_index, symbol_power
+
+__all__ = ["Direction", "decompose", "direction_name"]
 
 Direction = tuple[tuple[int, int], ...]
 """Integer entries that are not zero, as ``(axis, entry)`` pairs, rising in the axis; without a common factor, the first
 one positive."""
 
-__all__ = ["Direction", "decompose"]
+# Systems of more equations take longer than a plan should: 210 are all forms of degree 8 in 4 variables, or 6 in 5.
+_MOST_EQUATIONS = 210
+# The same for supports of an operator that has more in all.
+_FEW_EQUATIONS = 45
+# An operator with more than this part of all possible terms is not taken apart.
+_DENSE = 8
+# Weights that amplify rounding by more are not taken from a system: those of the other families do not.
+_MOST_AMPLIFIED = 2000.0
+# Directions that are there already and tried in a system.
+_MOST_KNOWN = 1400
 
 
 def decompose(terms: Mapping[SparseIndex, Fraction], known: Sequence[Direction] = ()) -> dict[Direction, Fraction]:
     """Write ``sum_alpha c_alpha d^alpha``, all of one order K, as ``sum_v w_v D_v^K`` over integer directions.
 
-    Solves ``sum_v w_v v^alpha = c_alpha alpha! / K!`` exactly. Directions that the plan has already (``known``) come
-    first, then axes, then sign combinations, then the Griewank-Utke-Walther family ``{j : |j| = K}``, which spans every
-    case.
+    The weights satisfy ``sum_v w_v v^alpha = c_alpha alpha! / K!`` exactly. Of several families the one with the fewest
+    directions that are not there already (``known``) is taken: sign polarisation of each term; small integer vectors,
+    known ones among them, by a linear system, for the terms of one support or for all; the simplex of Griewank, Utke
+    and Walther. Small integers come first, which keeps weights small:
+    :func:`kjet.jets._families.amplification` of rounding is below ``K^K / K!`` for polarisation (11 at order 4, 416 at
+    order 8), and mostly far below.
 
     Args:
         terms: Coefficients by sparse multi-index, homogeneous in order.
@@ -33,117 +50,255 @@ def decompose(terms: Mapping[SparseIndex, Fraction], known: Sequence[Direction] 
     Returns:
         Nonzero weights by direction.
 
-    Ref: Griewank, Utke, Walther, *Evaluating higher derivative tensors by forward propagation of univariate Taylor
-    series*, 2000, for the family.
-
     >>> decompose({((0, 1), (3, 1)): Fraction(1)})
     {((0, 1), (3, 1)): Fraction(1, 4), ((0, 1), (3, -1)): Fraction(-1, 4)}
     """
     total: dict[Direction, Fraction] = {}
-    seen = list(known)
-    for support, part in _by_support(terms).items():
-        for direction, weight in _solve(support, part, seen).items():
-            total[direction] = total.get(direction, Fraction(0)) + weight
-            if direction not in seen:
-                seen.append(direction)
+    seen = _Seen(known)
+    for part in _components(terms):
+        variables = sorted({axis for index in part for axis, _ in index})
+        weights = _component(variables, part, seen)
+        _accumulate(total, weights)
+        seen.add(weights)
     return {direction: weight for direction, weight in total.items() if weight}
 
 
-def _by_support(terms: Mapping[SparseIndex, Fraction]) -> dict[tuple[int, ...], dict[SparseIndex, Fraction]]:
-    """Group terms by the coordinates that they involve, pure derivatives first."""
-    groups: dict[tuple[int, ...], dict[SparseIndex, Fraction]] = {}
-    for index in sorted(terms, key=lambda index: (len(index), tuple((axis, -order) for axis, order in index))):
-        groups.setdefault(tuple(axis for axis, _ in index), {})[index] = terms[index]
-    return groups
+def direction_name(v: Direction, d: int) -> str:
+    """Write a direction as a vector, or in many dimensions by the axes that it uses.
+
+    >>> direction_name(((0, 1), (2, -1)), 3), direction_name(((0, 1), (20, -2)), 100)
+    ('(1, 0, -1)', 'e0 - 2 e20')
+    """
+    if d <= 8:
+        return str(tuple(dict(v).get(axis, 0) for axis in range(d)))
+    terms = (f"{'-' if e < 0 else '+'} {f'{abs(e)} ' if abs(e) > 1 else ''}e{axis}" for axis, e in v)
+    return " ".join(terms).removeprefix("+ ")
 
 
-def _solve(
-    support: tuple[int, ...], terms: Mapping[SparseIndex, Fraction], known: Sequence[Direction]
-) -> dict[Direction, Fraction]:
-    index = next(iter(terms))
-    if len(support) == 1:
-        return {((support[0], 1),): terms[index]}
-    within = set(support)
-    usable = [dict(v) for v in known if all(axis in within for axis, _ in v)]
-    reduced = {tuple(order for _, order in alpha): c for alpha, c in terms.items()}
-    local_known = tuple(tuple(v.get(axis, 0) for axis in support) for v in usable)
-    weights = _solve_dense(total_order(index), tuple(sorted(reduced.items())), local_known)
-    return {tuple((axis, e) for axis, e in zip(support, v, strict=True) if e): weight for v, weight in weights}
+Terms = dict[SparseIndex, Fraction]
+
+
+class _Seen:
+    """Directions that are there already, found by the coordinates that they use."""
+
+    def __init__(self, directions: Iterable[Direction] = ()) -> None:
+        self._by_axes: dict[tuple[int, ...], dict[Direction, None]] = {}
+        self.add(directions)
+
+    def add(self, directions: Iterable[Direction]) -> None:
+        for v in directions:
+            self._by_axes.setdefault(tuple(axis for axis, _ in v), {})[v] = None
+
+    def copy(self) -> _Seen:
+        other = _Seen()
+        other._by_axes = {axes: dict(group) for axes, group in self._by_axes.items()}
+        return other
+
+    def within(self, variables: Sequence[int]) -> list[Direction]:
+        """Directions in the span of these coordinates."""
+        if 2 ** len(variables) > len(self._by_axes):
+            inside = set(variables)
+            return [v for axes, group in self._by_axes.items() if inside.issuperset(axes) for v in group]
+        subsets = (axes for size in range(len(variables)) for axes in itertools.combinations(variables, size + 1))
+        return [v for axes in subsets for v in self._by_axes.get(axes, ())]
+
+    def score(self, weights: Mapping[Direction, Fraction]) -> tuple[int, int]:
+        """Number of new directions, and of all."""
+        new = (v for v in weights if v not in self._by_axes.get(tuple(axis for axis, _ in v), ()))
+        return sum(1 for _ in new), len(weights)
+
+
+def _accumulate(total: dict[Direction, Fraction], weights: Mapping[Direction, Fraction]) -> None:
+    for v, weight in weights.items():
+        total[v] = total.get(v, Fraction(0)) + weight
+
+
+def _components(terms: Mapping[SparseIndex, Fraction]) -> list[Terms]:
+    """Terms that share coordinates, directly or through others; pure derivatives without a partner first."""
+    found: list[tuple[set[int], Terms]] = []
+    for index in sorted(terms, key=_place):
+        axes = {axis for axis, _ in index}
+        joined = [group for group in found if group[0] & axes]
+        part: Terms = {}
+        for group in joined:
+            axes |= group[0]
+            part.update(group[1])
+            found.remove(group)
+        part[index] = terms[index]
+        found.append((axes, part))
+    return [part for _, part in sorted(found, key=lambda group: (len(group[0]) > 1, min(group[0])))]
+
+
+def _place(index: SparseIndex) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Fewer coordinates first, then as dense multi-indices fall."""
+    return len(index), tuple((axis, -order) for axis, order in index)
+
+
+def _component(variables: Sequence[int], part: Terms, seen: _Seen) -> dict[Direction, Fraction]:
+    """Best of the solutions: support by support, or all together where there are few coordinates."""
+    order = total_order(next(iter(part)))
+    size = simplex_size(len(variables), order)
+    few = size <= _MOST_EQUATIONS
+    options = []
+    if few or len(part) > size // _DENSE or _spanned(variables, seen, order):
+        options.append(_solved(variables, part, seen, _MOST_EQUATIONS))
+        if len(variables) == 1 or not few or not seen.score(options[0])[0]:
+            return options[0]
+    options.append(_by_support(part, seen, _MOST_EQUATIONS if few else _FEW_EQUATIONS))
+    if not few and size < seen.score(options[0])[0]:
+        options.append(_solved(variables, part, seen, _MOST_EQUATIONS))
+    return min(options, key=seen.score)
+
+
+def _spanned(variables: Sequence[int], seen: _Seen, order: int) -> bool:
+    """Tell whether a simplex that serves every operator of this order is there."""
+    places = {axis: place for place, axis in enumerate(variables)}
+    known = tuple(_local(v, places) for v in seen.within(variables))
+    return _simplex_among(known, len(variables), order) is not None
+
+
+def _by_support(part: Terms, seen: _Seen, most: int) -> dict[Direction, Fraction]:
+    """Solve for the terms of each set of coordinates by themselves, reusing what the ones before have brought."""
+    groups: dict[tuple[int, ...], Terms] = {}
+    for index in sorted(part, key=_place):
+        groups.setdefault(tuple(axis for axis, _ in index), {})[index] = part[index]
+    total: dict[Direction, Fraction] = {}
+    found = seen.copy()
+    for support, group in groups.items():
+        weights = _solved(support, group, found, most)
+        _accumulate(total, weights)
+        found.add(weights)
+    return {v: weight for v, weight in total.items() if weight}
+
+
+def _solved(variables: Sequence[int], group: Terms, seen: _Seen, most: int) -> dict[Direction, Fraction]:
+    """Number the coordinates from 0, solve, and number them back."""
+    order = total_order(next(iter(group)))
+    if len(variables) == 1:
+        return {((variables[0], 1),): group[(variables[0], order),]}
+    places = {axis: place for place, axis in enumerate(variables)}
+    form = tuple((_local(index, places), c) for index, c in group.items())
+    usable = tuple(_local(v, places) for v in seen.within(variables))
+    weights = _best(order, form, usable, most)
+    return {tuple((axis, e) for axis, e in zip(variables, v, strict=True) if e): w for v, w in weights}
+
+
+def _local(pairs: SparseIndex, places: Mapping[int, int]) -> MultiIndex:
+    entries = [0] * len(places)
+    for axis, entry in pairs:
+        entries[places[axis]] = entry
+    return tuple(entries)
 
 
 @lru_cache(maxsize=4096)
-def _solve_dense(
-    order: int, terms: tuple[tuple[MultiIndex, Fraction], ...], known: tuple[MultiIndex, ...]
+def _best(
+    order: int, form: tuple[tuple[MultiIndex, Fraction], ...], known: tuple[MultiIndex, ...], most: int
 ) -> tuple[tuple[MultiIndex, Fraction], ...]:
-    count = len(terms[0][0])
-    indices = [alpha for alpha in itertools.product(range(order + 1), repeat=count) if sum(alpha) == order]
-    given = dict(terms)
-    target = [given.get(alpha, Fraction(0)) * symbol_power(alpha) for alpha in indices]
+    """Solution with the fewest new directions, then the fewest."""
+    given, there = dict(form), frozenset(known)
+    count = len(form[0][0])
 
-    def attempt(candidates: Sequence[MultiIndex]) -> list[tuple[MultiIndex, Fraction]] | None:
-        columns = [
-            [Fraction(math.prod(e**a for e, a in zip(v, alpha, strict=True))) for alpha in indices] for v in candidates
-        ]
-        weights = _particular_solution(columns, target)
-        return None if weights is None else [(v, w) for v, w in zip(candidates, weights, strict=True) if w]
+    def score(weights: Weights) -> tuple[int, int]:
+        return sum(v not in there for v in weights), len(weights)
 
-    reusing, plain, spanning = _candidate_sets(count, order, known)
-    found = [attempt(_polarisation(terms)), attempt(reusing), attempt(plain)]
-    if found[1] is None:
-        # Where the smaller set does, the larger one gives the same answer, since earlier directions come first.
-        found.append(attempt(spanning))
-    solutions = [solution for solution in found if solution is not None]
-    best = min(solutions, key=lambda s: (sum(v not in known for v, _ in s), len(s)))
-    return tuple(best)
-
-
-def _polarisation(terms: tuple[tuple[MultiIndex, Fraction], ...]) -> list[MultiIndex]:
-    """Sign combinations of one multi-index: ``prod xi_i^a_i`` by the polarisation identity, halved by symmetry."""
-    found: dict[MultiIndex, None] = {}
-    for alpha, _ in terms:
-        for v in itertools.product(*(range(a, -a - 1, -2) for a in alpha)):
-            if any(v) and tuple(-e for e in v) not in found:
-                found[_primitive(v)] = None
-    return list(found)
-
-
-def _primitive(v: Iterable[int]) -> MultiIndex:
-    """Divide by the common factor and make the first nonzero entry positive."""
-    entries = tuple(v)
-    common = math.gcd(*entries) or 1
-    sign = -1 if next((e for e in entries if e), 1) < 0 else 1
-    return tuple(sign * e // common for e in entries)
-
-
-def _candidate_sets(count: int, order: int, known: tuple[MultiIndex, ...]) -> tuple[list[MultiIndex], ...]:
-    """Sets to choose from: known ones first, then axes and signs; without the known ones; all that may be needed."""
-    axes = [axis_index(i, 1, count) for i in range(count)]
-    signs = [v for v in itertools.product((1, 0, -1), repeat=count) if any(v) and v == _primitive(v)]
-    family = [_primitive(j) for j in itertools.product(range(order + 1), repeat=count) if sum(j) == order]
-    sets = [*known, *axes, *signs], [*signs, *axes], [*known, *axes, *signs, *family]
-    return tuple(list(dict.fromkeys(directions)) for directions in sets)
-
-
-def _particular_solution(columns: list[list[Fraction]], target: list[Fraction]) -> list[Fraction] | None:
-    """Solve ``sum_r w_r columns[r] = target`` by elimination, preferring the earlier columns; None if impossible."""
-    rows = [[column[i] for column in columns] + [target[i]] for i in range(len(target))]
-    pivots: list[int] = []
-    for j in range(len(columns)):
-        pivot = next((i for i in range(len(pivots), len(rows)) if rows[i][j]), None)
-        if pivot is None:
+    size = simplex_size(count, order)
+    options: list[Weights] = []
+    for weights in _by_systems(order, given, known) if size <= most else ():
+        if amplification(weights, given) > _MOST_AMPLIFIED:
             continue
-        place = len(pivots)
-        rows[place], rows[pivot] = rows[pivot], rows[place]
-        head = rows[place][j]
-        rows[place] = [entry / head for entry in rows[place]]
-        for i, row in enumerate(rows):
-            if i != place and row[j]:
-                factor = row[j]
-                rows[i] = [entry - factor * base for entry, base in zip(row, rows[place], strict=True)]
-        pivots.append(j)
-    if any(row[-1] for row in rows[len(pivots) :]):
-        return None
-    weights = [Fraction(0)] * len(columns)
-    for place, j in enumerate(pivots):
-        weights[j] = rows[place][-1]
-    return weights
+        options.append(weights)
+        if not score(weights)[0]:
+            break
+    if len(given) * 2 ** (count - 1) <= 8 * size:  # otherwise the simplex is smaller
+        options.append(polarised(given))
+    least = min((score(weights) for weights in options), default=(size + 1, 0))
+    higher = _simplex_among(known, count, order)
+    if least[0] and higher is not None:
+        options.append(descended(given, higher))
+    elif size < least[0]:
+        options.append(simplex(given, order))
+    return tuple(min(options, key=score).items())
+
+
+def _simplex_among(known: Sequence[MultiIndex], count: int, order: int) -> int | None:
+    """Order of a simplex whose directions are all there, at least ``order``."""
+    there = frozenset(known)
+    for higher in range(order, 17):
+        if simplex_size(count, higher) // 2 > len(there):
+            return None
+        if all(primitive(j)[0] in there for j in _compositions(higher, count)):
+            return higher
+    return None
+
+
+def _compositions(total: int, parts: int) -> Iterator[MultiIndex]:
+    """Vectors of ``parts`` entries, 0 or more, that add up to ``total``."""
+    if parts == 1:
+        yield (total,)
+        return
+    for first in range(total, -1, -1):
+        for rest in _compositions(total - first, parts - 1):
+            yield (first, *rest)
+
+
+# --- linear systems over small integer vectors ------------------------------------------------------------------------
+
+
+def _by_systems(order: int, form: Mapping[MultiIndex, Fraction], known: Sequence[MultiIndex]) -> Iterator[Weights]:
+    count = len(next(iter(form)))
+    monomials = list(_compositions(order, count))
+    target = [form.get(alpha, Fraction(0)) * _symbol_power(alpha) for alpha in monomials]
+    exponents = torch.tensor(monomials)
+    for candidates in _candidates(count, order, tuple(known[:_MOST_KNOWN])):
+        found = solve(_powers(candidates, exponents), target)
+        if found is not None:
+            yield {candidates[place]: weight for place, weight in found.items()}
+
+
+def _powers(vectors: Sequence[MultiIndex], exponents: Int[Tensor, "m n"]) -> Int[Tensor, "m c"]:
+    """``v^alpha``."""
+    return (torch.tensor(vectors)[None] ** exponents[:, None]).prod(-1)
+
+
+def _candidates(count: int, order: int, known: tuple[MultiIndex, ...]) -> Iterator[list[MultiIndex]]:
+    """Sets to choose from; a system prefers what comes first."""
+    axes = [tuple(int(i == j) for j in range(count)) for i in range(count)]
+    more = _pairs(order) if count == 2 else _signs(count)
+    if count == 2:
+        for first in (axes, axes[:1], axes[1:], []):
+            yield _distinct(known, first, more)[: order + 1 + len(known)]
+            yield _distinct(first, more)[: order + 1]
+        return
+    size: Callable[[MultiIndex], int] = lambda v: sum(map(abs, v))  # noqa: E731
+    twos = _vectors(count, 2) if count == 3 else []
+    for ordered in (sorted(more, key=size), [*axes, *sorted(more, key=size, reverse=True)], more):
+        yield _distinct(known, ordered, twos)
+        if known:
+            yield _distinct(ordered, twos)
+
+
+def _distinct(*sets: Sequence[MultiIndex]) -> list[MultiIndex]:
+    return list(dict.fromkeys(itertools.chain(*sets)))
+
+
+def _vectors(count: int, largest: int) -> list[MultiIndex]:
+    """Primitive vectors with entries up to ``largest``, small ones first."""
+    every = itertools.product(range(largest, -largest - 1, -1), repeat=count)
+    return sorted((v for v in every if any(v) and v == primitive(v)[0]), key=lambda v: sum(e * e for e in v))
+
+
+def _signs(count: int) -> list[MultiIndex]:
+    """Vectors of 1, 0 and -1."""
+    return [v for v in itertools.product((1, 0, -1), repeat=count) if any(v) and v == primitive(v)[0]]
+
+
+def _pairs(order: int) -> list[MultiIndex]:
+    """``(a, b)`` and ``(a, -b)`` with small a and b."""
+    ratios = [(a, b) for a in range(1, order + 1) for b in range(1, order + 1) if math.gcd(a, b) == 1]
+    ratios.sort(key=lambda pair: (max(pair), pair))
+    return [v for a, b in ratios[:order] for v in ((a, b), (a, -b))]
+
+
+def _symbol_power(index: MultiIndex) -> Fraction:
+    """``alpha! / |alpha|!``: weight of a multi-index in the directional derivative of its order."""
+    return Fraction(math.prod(map(math.factorial, index)), math.factorial(sum(index)))

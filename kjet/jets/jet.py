@@ -17,6 +17,8 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
 # A compiler traces Tensor's reflected operators, which are Python functions, as copies that are not found by identity.
 _BY_NAME: dict[str, Callable[..., Any]] = {}
 _torch: Any = torch  # its annotations do not know that its functions take jets
+# What torch's modules ask a tensor about, and a jet answers as its primal does.
+_FLAGS = frozenset({"is_cpu", "is_cuda", "is_meta", "is_nested", "is_quantized", "is_sparse", "itemsize", "nbytes"})
 
 
 class Jet:
@@ -103,6 +105,8 @@ class Jet:
         return coefficient if coefficient.shape[0] == active else coefficient[:active]
 
     def __getattr__(self, name: str) -> Any:
+        if name in _FLAGS:
+            return getattr(self.primal, name)
         method = getattr(torch.Tensor, name, None)
         if method is None or not callable(method):
             raise AttributeError(f"a jet has no attribute {name!r}")
@@ -189,6 +193,18 @@ class Jet:
     def __getitem__(self, index: Any) -> Jet:
         return _RULES[torch.Tensor.__getitem__](self, index)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        _RULES[torch.Tensor.__setitem__](self, index, value)
+
+    def __abs__(self) -> Jet:
+        return _torch.abs(self)
+
+    def __mod__(self, other: Any) -> Jet:
+        return _torch.remainder(self, other)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return _torch.floor_divide(self, other)
+
     def __neg__(self) -> Jet:
         return _torch.neg(self)
 
@@ -244,6 +260,17 @@ class Jet:
     def __le__(self, other: Any) -> Tensor:
         return self._compare(other, torch.le)
 
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return self._compare(other, torch.eq)
+
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return self._compare(other, torch.ne)
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        return bool(self.primal)
+
     def __repr__(self) -> str:
         zero = [k for k, c in enumerate(self.coefficients) if c is None]
         return f"Jet(shape={tuple(self.shape)}, order={self.order}, kept={self.layout.kept}, zero orders={zero})"
@@ -276,7 +303,7 @@ def rule(*operations: Callable[..., Any]) -> Callable[[Callable[..., Any]], Call
                 _BY_NAME[operation.__name__] = handler
             method = getattr(torch.Tensor, getattr(operation, "__name__", ""), None)
             if callable(method) and getattr(torch, getattr(operation, "__name__", ""), operation) is operation:
-                _RULES.setdefault(method, handler)
+                _RULES[method] = handler
         return handler
 
     return register

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -183,9 +182,3 @@ class Biharmonic:
 
 def _all(axes: Sequence[int] | None, d: int) -> range | tuple[int, ...]:
     return range(d) if axes is None else axes if isinstance(axes, range) else tuple(axes)
-
-
-def symbol_power(index: MultiIndex) -> Fraction:
-    """``alpha! / |alpha|!``: weight of a multi-index in the directional derivative of its order."""
-    numerator = math.prod(math.factorial(entry) for entry in index)
-    return Fraction(numerator, math.factorial(sum(index)))

@@ -9,7 +9,7 @@ from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
 from .levenberg_marquardt import LevenbergMarquardt
 from .line_search import LineSearch, Outcome, grid_search, strong_wolfe
-from .objective import NEVER, Objective, Optimizer, State, Status, Step
+from .objective import NEVER, Objective, Optimizer, Scheduled, State, Status, Step
 
 __all__ = [
     "LBFGS",
@@ -22,6 +22,7 @@ __all__ = [
     "Objective",
     "Optimizer",
     "Outcome",
+    "Scheduled",
     "SelfScaledBroyden",
     "State",
     "Status",

@@ -1,16 +1,17 @@
-"""The default optimizer: tries the curvature methods on the problem, keeps the better one, switches when it stalls."""
+"""The default optimizer: tries the curvature methods and keeps the better one; Adam where curvature is of no use."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import DivergenceError
 from ..typing import Float, Tensor
+from .adam import Adam
 from .broyden import SelfScaledBroyden
 from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
-from .objective import NEVER, Objective, Optimizer, State, Status, Step, require, tensor_of
+from .objective import NEVER, Objective, Optimizer, State, Status, Step, is_stochastic, require, tensor_of
 
 __all__ = ["Auto", "best_so_far"]
 
@@ -19,11 +20,13 @@ _METHODS: dict[str, Optimizer] = {
     "ssbroyden": SelfScaledBroyden(),
     "lbfgs": LBFGS(history=100),
 }
+_JACOBIAN = 2**27  # entries of the greatest Jacobian that is formed: 1 GiB in float64
+_DECAY = Adam(learning_rate=1e-3, decay_steps=10_000, decay_rate=0.1)
 
 
 @dataclass(frozen=True)
 class Auto:
-    """Pick a curvature method by trying, and change it when it stops making progress.
+    """Pick a curvature method by trying, and change it when it stops making progress; Adam where there is no curvature.
 
     No method wins everywhere: Gauss-Newton is unbeaten on smooth elliptic problems and stalls for long on transport,
     where a dense self-scaled Broyden method goes on. So both start from the same parameters on the same points with
@@ -35,6 +38,11 @@ class Auto:
     Networks with more than ``max_dense`` parameters cannot afford a dense inverse Hessian: they get Gauss-Newton in
     residual space, or L-BFGS where the residuals are too many for that as well.
 
+    Where directions are random, losses of different draws cannot be compared and the curvature of one draw says little
+    of the next; and beyond ``max_curvature`` parameters no method can store any. These get Adam at the rate 1e-3, which
+    falls linearly to zero in the steps of the run; where only its seconds are limited, to a tenth every 10,000 steps,
+    since a rate by the clock would never repeat itself.
+
     Work is counted by a fixed model of the operations, never by the clock, so that a run repeats itself and a resumed
     run goes on bit for bit.
 
@@ -43,6 +51,8 @@ class Auto:
             method gets as much work.
         max_dense: Most parameters for a dense inverse Hessian, and most residuals for Gauss-Newton beyond that.
         stagnation: Least decrease of log10(loss), between two looks, that counts as progress.
+        max_curvature: Most parameters for any curvature method.
+        steps: Steps of the run, for Adam's rate; None takes the limit of the run, if it has one.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -55,11 +65,20 @@ class Auto:
     trial_steps: int = 25
     max_dense: int = 5000
     stagnation: float = 0.1
+    max_curvature: int = 500_000
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         require(self.trial_steps >= 1, "Auto", "trial_steps", self.trial_steps, "a positive integer", "Use 25.")
         require(self.max_dense >= 1, "Auto", "max_dense", self.max_dense, "a positive integer", "Use 5000.")
         require(self.stagnation >= 0, "Auto", "stagnation", self.stagnation, "a number from 0", "Use 0.1.")
+        most, steps = self.max_curvature, self.steps
+        require(most >= 1, "Auto", "max_curvature", most, "a positive integer", "Use 500000.")
+        require(steps is None or steps >= 1, "Auto", "steps", steps, "a positive integer", "Use 10000.")
+
+    def for_steps(self, steps: int | None) -> Auto:
+        """Return the method for a run of so many steps, unless it has been given its own number."""
+        return self if steps is None or self.steps is not None else replace(self, steps=steps)
 
     def init(self, theta: Float[Tensor, " p"]) -> State:
         """Return the state before the first step."""
@@ -68,12 +87,12 @@ class Auto:
     def refresh(self, state: State) -> State:
         """Tell the method in use that the objective changed."""
         own, inner = _split(state)
-        return _join(own, _METHODS[str(own["method"])].refresh(inner)) if own["method"] else state
+        return _join(own, self._method(own["method"]).refresh(inner)) if own["method"] else state
 
     def resample_every(self, state: State) -> int:
         """Steps between two draws of points: none during the trial, then what the method in use asks for."""
         own, inner = _split(state)
-        return _METHODS[str(own["method"])].resample_every(inner) if own["phase"] == "main" else NEVER
+        return self._method(own["method"]).resample_every(inner) if own["phase"] == "main" else NEVER
 
     def step(self, objective: Objective, theta: Float[Tensor, " p"], state: State) -> Step:
         """Take one step with the method in use.
@@ -84,13 +103,23 @@ class Auto:
         if state["phase"] == "start":
             state = self._start(objective, theta, state)
         own, inner = _split(state)
-        method = _METHODS[str(own["method"])]
-        done = method.step(objective, theta, inner)
+        done = self._method(own["method"]).step(objective, theta, inner)
+        if own["method"] == "adam":
+            return _replace(done, _join(own, done.state), done.status)
         own["work"] = float(own["work"]) + self._work(own, done)
         joined = _replace(done, _join(own, done.state), done.status)
         return _trial(self, joined) if own["phase"] == "trial" else self._watch(joined)
 
+    def _method(self, name: object) -> Optimizer:
+        if name != "adam":
+            return _METHODS[str(name)]
+        return _DECAY if self.steps is None else replace(_DECAY, schedule="linear", total_steps=self.steps)
+
     def _start(self, objective: Objective, theta: Tensor, state: State) -> State:
+        if is_stochastic(objective):
+            return self._first_order(state, theta, "random directions give no curvature that lasts")
+        if theta.numel() > self.max_curvature:
+            return self._first_order(state, theta, f"{theta.numel()} parameters are too many for their curvature")
         residual = objective.residual(theta)
         if not bool(residual.isfinite().all()):
             bad = int((~residual.isfinite()).sum())
@@ -101,11 +130,18 @@ class Auto:
         p, r, loss = theta.numel(), residual.numel(), float(residual.square().sum())
         own: State = state | {"residuals": r, "start_loss": loss, "mark_loss": loss, "best": math.inf, "look": 0.0}
         if p > self.max_dense:
-            method = "gauss_newton" if r <= self.max_dense else "lbfgs"
+            method = "gauss_newton" if r <= self.max_dense and r * p <= _JACOBIAN else "lbfgs"
             why = f"{method}: {p} parameters are too many for a dense inverse Hessian"
-            return _use(own, method, theta, "main", why)
+            return self._use(own, method, theta, "main", why)
         own["start"] = theta.clone()
-        return _use(own, "gauss_newton", theta, "trial", "trying gauss_newton")
+        return self._use(own, "gauss_newton", theta, "trial", "trying gauss_newton")
+
+    def _first_order(self, own: State, theta: Tensor, reason: str) -> State:
+        fall = "to a tenth every 10000 steps" if self.steps is None else f"linearly to 0 at step {self.steps}"
+        return self._use(own, "adam", theta, "main", f"adam: {reason}; rate 1e-3, falling {fall}")
+
+    def _use(self, own: State, method: str, theta: Tensor, phase: str, why: str) -> State:
+        return _join(own | {"method": method, "phase": phase, "why": why}, self._method(method).init(theta))
 
     def _work(self, own: State, done: Step) -> float:
         """Seconds that the step takes in a fixed model of a CPU: gradient, Jacobian, products and factorisation."""
@@ -175,7 +211,7 @@ def _trial(auto: Auto, done: Step) -> Step:
         own |= {"trial_work": work, "kept_loss": done.loss, "kept_theta": done.theta.clone()}
         own |= {f"kept.{key}": value for key, value in inner.items()}
         start = tensor_of(own, "start")
-        following = _use(own, "ssbroyden", start, "trial", "trying ssbroyden")
+        following = auto._use(own, "ssbroyden", start, "trial", "trying ssbroyden")
         return Step(start.clone(), float(own["start_loss"]), following, Status.OK, done.evaluations, done.info)
     if work < 2.0 * float(state["trial_work"]) and not stuck:
         return done
@@ -203,10 +239,6 @@ def _decide(done: Step) -> Step:
         return _replace(done, _join(own, inner), Status.OK)
     own |= {"method": "gauss_newton", "why": f"gauss_newton: {words}"}
     return Step(theta, loss, _join(own, kept), Status.OK, done.evaluations, done.info)
-
-
-def _use(own: State, method: str, theta: Tensor, phase: str, why: str) -> State:
-    return _join(own | {"method": method, "phase": phase, "why": why}, _METHODS[method].init(theta))
 
 
 def _hand_over(state: State, method: str, theta: Tensor) -> State:

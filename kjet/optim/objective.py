@@ -11,7 +11,19 @@ import torch
 from ..errors import ConfigError, DivergenceError
 from ..typing import Float, Tensor
 
-__all__ = ["NEVER", "Objective", "Optimizer", "State", "Status", "Step", "require", "require_finite", "tensor_of"]
+__all__ = [
+    "NEVER",
+    "Objective",
+    "Optimizer",
+    "Scheduled",
+    "State",
+    "Status",
+    "Step",
+    "is_stochastic",
+    "require",
+    "require_finite",
+    "tensor_of",
+]
 
 NEVER = 1 << 40
 """Steps between two draws of points where points must stay."""
@@ -27,6 +39,9 @@ class Objective(Protocol):
     The residual is already scaled (weights, one over the square root of the number of points), so that its
     squared norm is the loss. ``theta`` is one-dimensional with `p` entries. The tensors returned carry no graph and
     are the caller's to keep: they are not overwritten by later calls.
+
+    An objective whose residual is an estimate along random directions has an attribute ``stochastic`` that is true; its
+    values stay the same until it is drawn anew.
     """
 
     def loss(self, theta: Float[Tensor, " p"]) -> Float[Tensor, ""]:
@@ -100,6 +115,20 @@ class Optimizer(Protocol):
 
     def refresh(self, state: State) -> State:
         """Return the state for a changed objective: without cached values, with all curvature."""
+        ...
+
+
+def is_stochastic(objective: Objective) -> bool:
+    """Tell whether the residual is an estimate, so that losses of different draws cannot be compared."""
+    return bool(getattr(objective, "stochastic", False))
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A method whose rate depends on the number of steps to come."""
+
+    def for_steps(self, steps: int | None) -> Optimizer:
+        """Return the method for a run of so many steps; None where only time limits it."""
         ...
 
 

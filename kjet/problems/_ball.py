@@ -46,5 +46,5 @@ class BallOptions:
 
     def sizes(self, name: str) -> dict[str, Any]:
         """Name, and suggestions for training."""
-        network = {"width": 128, "depth": 3}
-        return {"name": name, "network": network, "points": 100, "boundary_points": 100, "seconds": 300.0}
+        sizes = {"network": {"width": 128, "depth": 3}, "points": 100, "boundary_points": 100}
+        return {"name": name, **sizes, "seconds": 300.0, "steps": 10_000, "dtype": "float32"}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
 from ..constraints import Dirichlet, Initial
 from ..data import Time
-from ..pde import Equation, PointFunction
+from ..pde import Equation, PointFunction, trivial_predictors
 from ..problem import Problem
 from ..typing import Tensor
 from ._ball import BallOptions
@@ -48,5 +49,6 @@ def parabolic(
         conditions=[Initial(u=PointFunction(solution.value, options.coords, name="u0")), Dirichlet(u=0.0)],
         reference=PointFunction(reference, coords, name="u"),
         condition_weight=20.0,
+        trivial=partial(trivial_predictors, reference, time=True),
         **options.sizes(name),
     )

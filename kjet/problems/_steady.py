@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..constraints import Dirichlet
-from ..pde import Equation, PointFunction
+from ..pde import Equation, PointFunction, trivial_predictors
 from ..problem import Problem
 from ..typing import Tensor
 from ._ball import BallOptions
@@ -28,5 +29,6 @@ def steady(
         conditions=[Dirichlet(u=0.0)],
         reference=PointFunction(solution.value, coords, name="u"),
         constraint="hard",
+        trivial=partial(trivial_predictors, solution.value),
         **options.sizes(name),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ import torch
 from ..constraints import Dirichlet
 from ..data import Box, Time
 from ..errors import ConfigError
-from ..pde import BlackScholesBarenblatt, PointFunction
+from ..pde import BlackScholesBarenblatt, PointFunction, trivial_predictors
 from ..problem import Problem
 from ..registry import register
 
@@ -56,6 +57,9 @@ class BlackScholesBarenblattProblem:
             points=500,
             boundary_points=200,
             seconds=300.0,
+            steps=10_000,
+            dtype="float32",
+            trivial=partial(trivial_predictors, self._solution, time=True, ball=False),
         )
 
     def _solution(self, z: Any) -> Any:

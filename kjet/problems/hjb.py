@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from ..constraints import Dirichlet
 from ..data import Sphere, Time
 from ..errors import ConfigError
-from ..jets import Jet
-from ..pde import HamiltonJacobiBellman, PointFunction
+from ..pde import HamiltonJacobiBellman, PointFunction, trivial_predictors
 from ..problem import Problem
 from ..registry import register
 
@@ -50,30 +50,30 @@ class HJBProblem:
     def build(self) -> Problem:
         """Make the problem."""
         space = tuple(f"x{i + 1}" for i in range(self.dim))
-        coords = (*space, "t")
-        exact = PointFunction(self._solution(), coords, name="u")
+        exact = PointFunction(self._solution(), (*space, "t"), name="u")
         return Problem(
             name="hjb",
-            equation=HamiltonJacobiBellman(coords=coords, mu=self.mu),
+            equation=HamiltonJacobiBellman(coords=(*space, "t"), mu=self.mu),
             domain=Sphere([0.0] * self.dim, math.sqrt(self.dim), coords=space) * Time(0.0, 1.0),
             conditions=[Dirichlet("final", u=exact), Dirichlet(u=exact)],
             reference=exact,
             network={"width": 64, "depth": 3},
             points=500,
-            boundary_points=200,
             seconds=300.0,
+            steps=10_000,
+            dtype="float32",
+            trivial=partial(trivial_predictors, exact.at, time=True, ball=False),
         )
 
     def _solution(self) -> Any:
         directions = torch.randn(4, self.dim, generator=torch.Generator().manual_seed(self.seed), dtype=torch.float64)
         slopes = torch.tensor(_SLOPES, dtype=torch.float64)
-        k = slopes[:, None] * directions / torch.linalg.vector_norm(directions, dim=1, keepdim=True)
-        rows = torch.cat([-self.mu * k, -((self.mu * slopes) ** 2)[:, None]], dim=1)
-        shifts = (self.mu * slopes) ** 2 - math.log(4)
+        k = slopes[:, None] * F.normalize(directions)
+        speeds = (self.mu * slopes) ** 2
+        rows, shifts = torch.cat([-self.mu * k, -speeds[:, None]], dim=1), speeds - math.log(4)
 
         def solution(z: Any) -> Any:
-            like = z.primal if isinstance(z, Jet) else z
-            costs = torch.exp(F.linear(z, rows.to(like), shifts.to(like)))
-            return -torch.log(torch.sum(costs, dim=-1)) / self.mu
+            weight, bias = (a.to(z.device, z.dtype) for a in (rows, shifts))
+            return -torch.logsumexp(F.linear(z, weight, bias), dim=-1) / self.mu
 
         return solution

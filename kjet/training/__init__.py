@@ -1,5 +1,6 @@
 """Training: from a problem to a solution, with everything that happens on the way written down."""
 
+from .estimation import AutoEstimatorConfig, ExactConfig, HutchinsonConfig, STDEConfig
 from .loading import load
 from .loop import Trainer
 from .model import Model
@@ -9,9 +10,13 @@ from .solution import Solution
 from .solve import solve
 
 __all__ = [
+    "AutoEstimatorConfig",
     "ConstraintConfig",
+    "ExactConfig",
+    "HutchinsonConfig",
     "Model",
     "ResidualObjective",
+    "STDEConfig",
     "SamplerConfig",
     "Solution",
     "Term",

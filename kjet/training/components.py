@@ -6,7 +6,9 @@ from ..data import SAMPLERS
 from ..operators import NETWORKS
 from ..optim import LBFGS, Adam, Auto, GaussNewton, LevenbergMarquardt, SelfScaledBroyden
 from ..registry import register
+from .estimation import AutoEstimatorConfig, ExactConfig, HutchinsonConfig, STDEConfig
 from .loggers import LOGGERS
+from .settings import SamplerConfig
 
 OPTIMIZERS = {
     "auto": Auto,
@@ -17,11 +19,16 @@ OPTIMIZERS = {
     "adam": Adam,
 }
 
+ESTIMATORS = {"auto": AutoEstimatorConfig, "exact": ExactConfig, "hutchinson": HutchinsonConfig, "stde": STDEConfig}
+
 for _name, _network in NETWORKS.items():
     register("operator", _name)(_network)
 for _name, _optimizer in OPTIMIZERS.items():
     register("optimizer", _name)(_optimizer)
 for _name, _sampler in SAMPLERS.items():
     register("sampler", _name)(_sampler)
+register("sampler", "auto")(SamplerConfig)
+for _name, _estimator in ESTIMATORS.items():
+    register("estimator", _name)(_estimator)
 for _name, _logger in LOGGERS.items():
     register("logger", _name)(_logger)

@@ -47,11 +47,16 @@ class Inputs:
     def from_plain(cls, coords: tuple[str, ...], values: Mapping[str, Any]) -> Inputs:
         """Make what :meth:`plain` described."""
         periods = {name: (float(low), float(length)) for name, (low, length) in values["periods"].items()}
-        return cls(coords, torch.tensor(values["bounds"], dtype=torch.float64), periods, int(values["harmonics"]))
+        bounds = torch.tensor(values["bounds"], dtype=torch.float64)
+        if "counts" in values:
+            bounds = bounds.repeat_interleave(torch.tensor(values["counts"]), dim=0)
+        return cls(coords, bounds, periods, int(values["harmonics"]))
 
     def plain(self) -> dict[str, Any]:
-        """Return all but the names as numbers that JSON can hold."""
-        return {"bounds": self.bounds.tolist(), "periods": dict(self.periods), "harmonics": self.harmonics}
+        """Return all but the names as numbers that JSON can hold; bounds that repeat are written once, with a count."""
+        bounds, counts = torch.unique_consecutive(self.bounds, dim=0, return_counts=True)
+        runs = {"bounds": bounds.tolist(), "counts": counts.tolist()}
+        return {**runs, "periods": dict(self.periods), "harmonics": self.harmonics}
 
     def build(
         self, network: NetworkConfig, outputs: int, *, generator: torch.Generator, dtype: Any, device: Any

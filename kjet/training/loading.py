@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from ..constraints import Condition, Draw
-from ..data import make_sampler
 from ..errors import RunError
 from ..operators import NETWORKS, NetworkConfig
 from ..pde import Unknown
 from ..problem import Problem
 from .checkpoint import load_checkpoint
+from .estimation import estimation, estimation_of
 from .inputs import Inputs
 from .model import Model
 from .settings import ConstraintConfig, SamplerConfig
@@ -26,7 +26,10 @@ __all__ = ["load"]
 
 
 def load(
-    path: str | Path, problem: Problem | None = None, network: nn.Module | NetworkConfig | None = None
+    path: str | Path,
+    problem: Problem | None = None,
+    network: nn.Module | NetworkConfig | None = None,
+    estimator: Any = None,
 ) -> Solution:
     """Load a solution that :meth:`Solution.save` wrote, or that a finished run left in its directory.
 
@@ -34,9 +37,11 @@ def load(
         path: Folder that was written, or a run directory.
         problem: The problem, needed for residuals and figures, and to rebuild hard constraints.
         network: The module, or its configuration, if the network was not one of kjet's own.
+        estimator: How sums over very many coordinates are taken in residuals; None takes what the run took.
 
     Raises:
         RunError: If the folder is damaged, or the problem or the module is missing or another one.
+        ConfigError: If the run's estimator is not registered, and none is given.
 
     >>> import tempfile, kjet
     >>> from kjet.problems import Poisson2DProblem
@@ -77,8 +82,11 @@ def load(
     if problem is None:
         solution.inputs = _inputs(meta)
     else:
-        draw = Draw(make_sampler(SamplerConfig().name), options["generator"], options["dtype"])
-        solution.objective = build_objective(problem, model, soft, SamplerConfig(), draw, constraint.weight)
+        sampling = SamplerConfig()
+        draw = Draw(sampling.sampler(problem.domain.dim), options["generator"], options["dtype"])
+        plain = info.get("estimator", {"name": "exact"})
+        estimating = estimation_of(plain) if estimator is None else estimation(estimator)
+        solution.objective = build_objective(problem, model, soft, sampling, draw, constraint.weight, estimating)
     return solution
 
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-
-import torch
 
 from ..constraints import Draw
 from ..data import Points
 from ..errors import DivergenceError, RunError
-from ..optim import NEVER, Optimizer, State, Status, best_so_far
+from ..optim import NEVER, Optimizer, Scheduled, State, Status, best_so_far
 from ..problem import Problem
 from ..typing import Tensor
 from .checkpoint import Checkpoint, pack_generator, save_checkpoint, unpack_generator
+from .directions import adaptive_source, compared, pack_term, replanned, unpack_term
 from .loggers import Logger
 from .objective import ResidualObjective
 from .progress import Progress
@@ -29,6 +28,7 @@ __all__ = ["Trainer"]
 
 _logger = logging.getLogger(__name__)
 _DRAWS_WITHOUT_PROGRESS = 3
+_BRIEF, _REPORTS = 0.5, 0.1  # seconds of a report that do not matter; beyond, the part of the time that all may take
 
 
 @dataclass
@@ -43,6 +43,7 @@ class Trainer:
         settings: When to stop and report.
         draw: Sampler and generator of the points.
         error: Measures the error against a reference, or None.
+        trivial: Error of the best predictor without a network, for comparison.
         run: Where to write; None writes nothing.
         loggers: Receive each logged step.
     """
@@ -54,6 +55,7 @@ class Trainer:
     settings: TrainerConfig
     draw: Draw
     error: Callable[[], float | None] = lambda: None
+    trivial: float | None = None
     run: RunDirectory | None = None
     loggers: tuple[Logger, ...] = ()
     theta: Tensor = field(init=False)
@@ -65,17 +67,27 @@ class Trainer:
     reason: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
     _last_draw: int = 0
+    _last_comparison: int = 0
     _stalls: int = 0
     _phase: str = ""
 
     def __post_init__(self) -> None:
         self.theta = self.objective.model.flat()
+        if isinstance(self.optimizer, Scheduled):
+            self.optimizer = self.optimizer.for_steps(self.max_steps)
         self.state = self.optimizer.init(self.theta)
+
+    @property
+    def max_steps(self) -> int | None:
+        """Limit of steps: the setting; where directions are random and no time is set, the problem's suggestion."""
+        if self.settings.max_seconds is None and self.settings.max_steps is None and self.objective.stochastic:
+            return self.problem.steps
+        return self.settings.max_steps
 
     @property
     def max_seconds(self) -> float | None:
         """Time limit: the setting, else the problem's suggestion unless steps are limited."""
-        if self.settings.max_seconds is None and self.settings.max_steps is None:
+        if self.settings.max_seconds is None and self.max_steps is None:
             return self.problem.seconds
         return self.settings.max_seconds
 
@@ -94,13 +106,16 @@ class Trainer:
         with StopRequest() as stop:
             clock = time.perf_counter()
             logged = saved = self.seconds
+            pause = self.settings.log_seconds
             try:
                 while not self._finished(stop):
                     self._advance()
                     self.seconds += time.perf_counter() - clock
-                    if self.seconds - logged >= self.settings.log_seconds or self.step == 1:
-                        logged = self.seconds
+                    if self.seconds - logged >= pause or self.step == 1:
+                        logged, clock = self.seconds, time.perf_counter()
                         self._report(progress)
+                        spent = time.perf_counter() - clock
+                        pause = max(self.settings.log_seconds, spent / _REPORTS if spent > _BRIEF else 0.0)
                     if self.seconds - saved >= self.settings.checkpoint_seconds:
                         saved = self.seconds
                         self.save()
@@ -116,8 +131,8 @@ class Trainer:
         limits = self.settings
         if stop.requested:
             self.status, self.reason = "stopped", f"{stop.requested} after step {self.step}"
-        elif limits.max_steps is not None and self.step >= limits.max_steps:
-            self.status, self.reason = "completed", f"{limits.max_steps} steps"
+        elif self.max_steps is not None and self.step >= self.max_steps:
+            self.status, self.reason = "completed", f"{self.max_steps} steps"
         elif self.max_seconds is not None and self.seconds >= self.max_seconds:
             self.status, self.reason = "completed", f"{self.max_seconds:g} seconds"
         elif limits.tolerance is not None and self.loss <= limits.tolerance:
@@ -133,7 +148,8 @@ class Trainer:
         self.step += 1
         asked = self.optimizer.resample_every(self.state)
         every = asked if self.sampler.every is None or asked >= NEVER else self.sampler.every
-        due = self.sampler.adaptive != "none" and self.step - self._last_draw >= every
+        moving = self._redrawn != "none" or self.objective.stochastic
+        due = moving and self.step - self._last_draw >= every
         if done.status is Status.OK:
             self._stalls = 0
         else:
@@ -142,19 +158,29 @@ class Trainer:
             _logger.info("step %d: %s (%s)", self.step, done.status, done.reason)
             if done.status is Status.NOISE_FLOOR and self.settings.dtype == "float32":
                 _logger.warning("float32 resolves no further decrease of the loss; use trainer.dtype=float64")
-            due = self.sampler.adaptive != "none"
+            due = moving
             if not due:
                 self._stalls = _DRAWS_WITHOUT_PROGRESS + 1
         if due:
             self.resample()
 
+    @property
+    def _redrawn(self) -> str:
+        return self.sampler.redrawn(self.objective.stochastic)
+
     def resample(self) -> None:
-        """Draw new points for every term; targets, normals and weights come with them."""
+        """Draw new points for every term, with targets, normals and weights, and new directions."""
         self._last_draw = self.step
         self.objective.model.load_flat(self.theta)
+        points = {} if self._redrawn == "none" else self._new_points()
+        self.objective = self.objective.with_points(points).drawn(self.draw.generator)
+        self._compare()
+        self.state = self.optimizer.refresh(self.state)
+
+    def _new_points(self) -> dict[str, Points]:
         domain, terms = self.problem.domain, self.objective.terms
         count, new = len(terms[0].points), {}
-        if self.sampler.adaptive == "rad":
+        if self._redrawn == "rad":
             rad = self.sampler.rad()
             pool = self.draw.boundary(domain, rad.pool_size(count), "interior")
             new["equation"] = rad.resample(self.objective.scores, pool, count, generator=self.draw.generator)
@@ -163,8 +189,17 @@ class Trainer:
         for term in terms[1:]:
             if term.condition is not None and not term.condition.fixed:
                 new[term.name] = term.condition.sample(domain, len(term.points), self.draw)
-        self.objective = self.objective.with_points(new)
-        self.state = self.optimizer.refresh(self.state)
+        return new
+
+    def _compare(self) -> None:
+        """Let an adaptive estimator compare its candidates from time to time."""
+        source = adaptive_source(self.objective)
+        if source is None or self.step - self._last_comparison < source.every:
+            return
+        self._last_comparison = self.step
+        before, self.objective = self.objective, compared(self.objective, self.draw.generator)
+        if self.objective is not before:
+            _logger.info("step %d: other directions vary less, which are taken from now on", self.step)
 
     def _report(self, progress: Progress | None) -> None:
         if self.history and self.history[-1]["step"] == self.step:
@@ -176,6 +211,8 @@ class Trainer:
             "step": self.step, "seconds": self.seconds, "loss": self.loss, "error": error,
             "terms": self.objective.parts(self.theta), "phase": phase,
         }  # fmt: skip
+        if self.trivial is not None:
+            line["trivial_error"] = self.trivial
         if self.objective.model.unknowns:
             line["parameters"] = self.objective.model.found()
         self.history.append(line)
@@ -202,14 +239,13 @@ class Trainer:
             else:
                 scalars[key] = value
         for term in self.objective.terms:
-            for part in ("x", "normals", "weights"):
-                value = getattr(term.points, part)
-                if value is not None:
-                    tensors[f"points.{term.name}.{part}"] = value
+            tensors |= pack_term(term)
+        source = adaptive_source(self.objective)
         meta = {
             "optimizer": scalars, "method": type(self.optimizer).__name__, "seconds": self.seconds,
             "loss": self.loss if math.isfinite(self.loss) else None,
             "last_draw": self._last_draw, "stalls": self._stalls, "history": self.history,
+            "estimator": None if source is None else source.state_dict(), "last_comparison": self._last_comparison,
             "measures": {t.name: t.points.measure for t in self.objective.terms},
         }  # fmt: skip
         save_checkpoint(self.run.checkpoints, self.step, tensors, meta)
@@ -240,20 +276,14 @@ class Trainer:
         unpack_generator(self.draw.generator, tensors["generator"])
         stored = {k.removeprefix("optimizer."): v.to(device) for k, v in tensors.items() if k.startswith("optimizer.")}
         self.state = {**meta["optimizer"], **stored}
-        self.objective = self.objective.with_points(_points(tensors, meta["measures"], self.objective, device))
+        source = adaptive_source(self.objective)
+        if source is not None and meta.get("estimator") is not None:
+            source.load_state_dict(meta["estimator"])
+            self.objective = replanned(self.objective)
+        measures = meta["measures"]
+        terms = [unpack_term(term, tensors, measures[term.name], device) for term in self.objective.terms]
+        self.objective = self.objective.with_terms(terms)
         self.step, self.seconds = checkpoint.step, float(meta["seconds"])
         self.loss = math.inf if meta["loss"] is None else float(meta["loss"])
         self._last_draw, self._stalls, self.history = meta["last_draw"], meta["stalls"], list(meta["history"])
-
-
-def _points(
-    tensors: Mapping[str, Tensor], measures: Mapping[str, float], objective: ResidualObjective, device: torch.device
-) -> dict[str, Points]:
-    found = {}
-    for term in objective.terms:
-        parts = {p: tensors.get(f"points.{term.name}.{p}") for p in ("x", "normals", "weights")}
-        x, normals, weights = (None if v is None else v.to(device) for v in parts.values())
-        if x is None:
-            raise RunError(f'the checkpoint has no points for "{term.name}"')
-        found[term.name] = Points(x, term.points.coords, normals, weights, measures[term.name])
-    return found
+        self._last_comparison = int(meta.get("last_comparison", 0))

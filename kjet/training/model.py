@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, listed
 from ..pde import Unknown
 from ..typing import Float, Tensor
 
@@ -44,6 +44,7 @@ class Model(nn.Module):
         self.known: dict[str, float] = {k: float(v) for k, v in parameters.items() if not isinstance(v, Unknown)}
         self.free = nn.ParameterDict({k: nn.Parameter(v.start().to(like)) for k, v in self.unknowns.items()})
         self._check(torch.zeros(2, len(coords), dtype=like.dtype, device=like.device))
+        self._trainable = [p for p in self.parameters() if p.requires_grad]
 
     def _check(self, points: Float[Tensor, "n d"]) -> None:
         names, m = ", ".join(self.fields), len(self.fields)
@@ -53,7 +54,7 @@ class Model(nn.Module):
         except RuntimeError as error:
             raise ConfigError(
                 f"the network does not take points of shape {tuple(points.shape)}, one column for each of the "
-                f"coordinates {', '.join(self.coords)}: {error}"
+                f"coordinates {listed(self.coords)}: {error}"
             ) from error
         if output.shape != (len(points), m):
             raise ConfigError(
@@ -80,8 +81,8 @@ class Model(nn.Module):
         return torch.cat([p.detach().reshape(-1) for p in self.trainable()])
 
     def trainable(self) -> list[nn.Parameter]:
-        """Parameters that are trained, in the order of :meth:`flat`."""
-        return [p for p in self.parameters() if p.requires_grad]
+        """Parameters that are trained, in the order of :meth:`flat`: those that require gradients at the start."""
+        return self._trainable
 
     def load_flat(self, theta: Float[Tensor, " p"]) -> None:
         """Make the trainable parameters views of a vector; later changes of it change the model."""

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from ..constraints import Condition
 from ..data import Points
-from ..errors import DivergenceError
+from ..errors import ConfigError, DivergenceError
+from ..jets.estimators import squared_loss, two_sample_loss
+from ..jets.seeds import Seeds
 from ..pde import Recorded, Values
 from ..typing import Float, Tensor
 from .jacobian import Taps
 from .model import Model
 
 __all__ = ["ResidualObjective", "Term"]
+
+Gradient = Callable[["ResidualObjective", Tensor], tuple[Tensor, Tensor]]
+"""Objective and parameters to the loss and its gradient, by other means: see :mod:`kjet.training.compiling`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +35,8 @@ class Term:
         points: Where they are evaluated.
         condition: How values at points become residuals; None for one residual at each point.
         weight: Factor of the mean square in the loss.
+        draws: Directions for the sums that are estimated.
+        others: Directions of a second draw, for the unbiased loss; None where the loss is a sum of squares.
     """
 
     name: str
@@ -36,6 +44,8 @@ class Term:
     points: Points
     condition: Condition | None = None
     weight: float = 1.0
+    draws: tuple[Seeds, ...] = ()
+    others: tuple[Seeds, ...] | None = None
 
     @property
     def rows(self) -> int:
@@ -47,6 +57,27 @@ class Term:
         """Factor of the residuals, so that the loss is their squared norm."""
         return math.sqrt(self.weight / self.rows)
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether another draw would give other residuals."""
+        return any(not getattr(family, "exact", False) for family in self.recorded.plan.sources)
+
+    def drawn(self, generator: torch.Generator, unbiased: bool = False) -> Term:
+        """Return the term with directions drawn anew; the term itself where nothing is drawn."""
+        plan, x = self.recorded.plan, self.points.x
+        if not plan.random:
+            return self
+        draws = plan.draw(len(x), generator, x.dtype, x.device)
+        others = plan.draw(len(x), generator, x.dtype, x.device) if unbiased and self.stochastic else None
+        return replace(self, draws=draws, others=others)
+
+    def at(self, points: Points) -> Term:
+        """Return the term at other points, along the same directions; those that belong to points are repeated."""
+        if not self.draws:
+            return replace(self, points=points)
+        index = torch.arange(len(points), device=points.x.device) % len(self.points)
+        return replace(self, points=points, draws=tuple(seeds.points(index) for seeds in self.draws), others=None)
+
     def collapse(self, values: Tensor) -> Tensor:
         """Turn values at points into residuals, without the offset."""
         return values if self.condition is None else self.condition.collapse(values, self.points)
@@ -57,8 +88,8 @@ class Term:
         return 0.0 if self.condition is None else self.condition.offset
 
     def data(self) -> dict[str, Tensor]:
-        """Columns that came with the points."""
-        return {} if self.condition is None else self.condition.data(self.points)
+        """Columns that came with the points, where the expressions read any."""
+        return {} if self.condition is None or not self.recorded.data else self.condition.data(self.points)
 
 
 class ResidualObjective:
@@ -67,19 +98,38 @@ class ResidualObjective:
     Residuals stay vectors: a curvature method needs them and their Jacobian one by one. The Jacobian takes one backward
     pass for each expression, whatever the number of points.
 
+    Where sums over coordinates are estimated, the residual is that along the directions drawn last. With `unbiased`
+    such a term enters by ``weight * mean(r_1 r_2)`` of two draws, whose mean is that of the squared exact residual.
+    That is no sum of squares, and of a single draw it can be negative.
+
     Args:
         model: Network and unknown parameters; its trainable parameters become views of the vector evaluated last.
         terms: Groups of residuals.
+        unbiased: Whether estimated terms enter by two draws.
+        gradient: Other means of getting the loss and its gradient; None for eager ones.
     """
 
-    def __init__(self, model: Model, terms: Sequence[Term]) -> None:
-        self.model, self.terms = model, tuple(terms)
+    def __init__(
+        self, model: Model, terms: Sequence[Term], unbiased: bool = False, gradient: Gradient | None = None
+    ) -> None:
+        self.model, self.terms, self.unbiased, self.gradient = model, tuple(terms), unbiased, gradient
+
+    def with_terms(self, terms: Sequence[Term]) -> ResidualObjective:
+        """Return the objective of other terms."""
+        return ResidualObjective(self.model, terms, self.unbiased, self.gradient)
 
     def with_points(self, points: Mapping[str, Points]) -> ResidualObjective:
         """Return the objective with other points for some terms."""
-        return ResidualObjective(
-            self.model, [replace(t, points=points[t.name]) if t.name in points else t for t in self.terms]
-        )
+        return self.with_terms([replace(t, points=points[t.name]) if t.name in points else t for t in self.terms])
+
+    def drawn(self, generator: torch.Generator) -> ResidualObjective:
+        """Return the objective along directions that are drawn anew; nothing is drawn where all sums are exact."""
+        return self.with_terms([term.drawn(generator, self.unbiased) for term in self.terms])
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether another draw of directions would give another loss."""
+        return any(term.stochastic for term in self.terms)
 
     @property
     def size(self) -> int:
@@ -88,41 +138,69 @@ class ResidualObjective:
 
     def values(self, term: Term, free: Mapping[str, Tensor] | None = None) -> list[Float[Tensor, " n"]]:
         """Evaluate the expressions of a term at its points, with a graph if one is being recorded."""
-        y = term.recorded.plan(self.model, term.points.x)
+        y = term.recorded.plan(self.model, term.points.x, term.draws)
         fields = term.recorded.field_values(y)
         return term.recorded(Values(term.points.x, fields, self.model.parameter_values(free), term.data()))
 
-    def blocks(self) -> dict[str, list[Float[Tensor, " r"]]]:
-        """Residuals by term and expression, scaled for the loss."""
-        return {t.name: [t.scale * (t.collapse(v) - t.offset) for v in self.values(t)] for t in self.terms}
+    def rows(self, term: Term) -> list[Float[Tensor, " r"]]:
+        """Residuals of a term by expression, scaled for the loss."""
+        return [term.scale * (term.collapse(v) - term.offset) for v in self.values(term)]
+
+    def shares(self) -> dict[str, list[Float[Tensor, ""]]]:
+        """Share in the loss of each term's expressions, with a graph if one is being recorded."""
+        found = {}
+        for term in self.terms:
+            rows = self.rows(term)
+            if term.others is None:
+                found[term.name] = [squared_loss(row).sum() for row in rows]
+            else:
+                pairs = zip(rows, self.rows(replace(term, draws=term.others)), strict=True)
+                found[term.name] = [two_sample_loss(a, b).sum() for a, b in pairs]
+        return found
+
+    def total(self) -> Float[Tensor, ""]:
+        """Loss at the parameters that the model has, with a graph if one is being recorded."""
+        return torch.stack([share for shares in self.shares().values() for share in shares]).sum()
 
     def residual(self, theta: Float[Tensor, " p"]) -> Float[Tensor, " r"]:
-        """Return all scaled residuals, terms in order."""
+        """Return all scaled residuals, terms in order.
+
+        Raises:
+            ConfigError: If the loss is no sum of squares.
+        """
+        self._require_squares()
         self.model.load_flat(theta)
         with torch.no_grad():
-            return torch.cat([row for rows in self.blocks().values() for row in rows])
+            return torch.cat([row for term in self.terms for row in self.rows(term)])
 
     def loss(self, theta: Float[Tensor, " p"]) -> Float[Tensor, ""]:
         """Return the loss."""
-        return self.residual(theta).square().sum()
+        if all(term.others is None for term in self.terms):
+            return self.residual(theta).square().sum()
+        self.model.load_flat(theta)
+        with torch.no_grad():
+            return self.total()
 
     def parts(self, theta: Float[Tensor, " p"]) -> dict[str, float]:
         """Return the share of each term in the loss."""
         self.model.load_flat(theta)
         with torch.no_grad():
-            return {name: float(sum(row.square().sum() for row in rows)) for name, rows in self.blocks().items()}
+            return {name: float(sum(shares)) for name, shares in self.shares().items()}
 
     def value_and_gradient(self, theta: Float[Tensor, " p"]) -> tuple[Float[Tensor, ""], Float[Tensor, " p"]]:
         """Return the loss and its gradient."""
         self.model.load_flat(theta)
-        loss = torch.stack([row.square().sum() for rows in self.blocks().values() for row in rows]).sum()
-        parameters = self.model.trainable()
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-        flat = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, parameters, strict=True)]
-        return loss.detach(), torch.cat([g.reshape(-1) for g in flat])
+        if self.gradient is not None:
+            return self.gradient(self, theta)
+        return flat_gradient(self.total(), self.model.trainable())
 
     def residual_and_jacobian(self, theta: Float[Tensor, " p"]) -> tuple[Float[Tensor, " r"], Float[Tensor, "r p"]]:
-        """Return the residuals and their derivatives with respect to every parameter."""
+        """Return the residuals and their derivatives with respect to every parameter.
+
+        Raises:
+            ConfigError: If the loss is no sum of squares.
+        """
+        self._require_squares()
         self.model.load_flat(theta)
         jacobian = theta.new_empty(self.size, theta.numel())
         rows, start = [], 0
@@ -141,17 +219,23 @@ class ResidualObjective:
                 start += count
         return torch.cat(rows), jacobian
 
+    def _require_squares(self) -> None:
+        if any(term.others is not None for term in self.terms):
+            raise ConfigError(
+                "the unbiased loss is a mean of products of two residuals and no sum of squares, which curvature "
+                "methods build on; use optimizer=adam or auto, or estimator.unbiased=false"
+            )
+
     def scores(self, points: Points, limit: int = 20000) -> Float[Tensor, " n"]:
         """Size of the equation's residual at other points: what adaptive sampling draws by.
 
         Raises:
             DivergenceError: If the residual is not finite somewhere.
         """
-        term = self.terms[0]
         parts = []
         with torch.no_grad():
             for start in range(0, len(points), limit):
-                piece = replace(term, points=points[slice(start, start + limit)])
+                piece = self.terms[0].at(points[slice(start, start + limit)])
                 parts.append(torch.stack(self.values(piece)).square().sum(0).sqrt())
         found = torch.cat(parts)
         bad = int((~torch.isfinite(found)).sum())
@@ -161,3 +245,10 @@ class ResidualObjective:
                 "zero or a logarithm in the equation, and resume from the last checkpoint with a smaller step"
             )
         return found
+
+
+def flat_gradient(loss: Float[Tensor, ""], parameters: Sequence[Any]) -> tuple[Tensor, Float[Tensor, " p"]]:
+    """Return a loss without its graph, and its gradient as one vector."""
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    flat = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, parameters, strict=True)]
+    return loss.detach(), torch.cat([g.reshape(-1) for g in flat])

@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
-from ..data import RAD, SAMPLERS
+from ..data import RAD, SAMPLERS, Sampler, make_sampler
 from ..errors import ConfigError, unknown
 
 __all__ = ["ConstraintConfig", "SamplerConfig", "TrainerConfig"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+_BALANCED = 32  # coordinates up to which Sobol' points spread more evenly than independent ones, at a fair price
 
 
 def _positive(owner: str, name: str, value: Any) -> None:
@@ -42,12 +44,15 @@ class TrainerConfig:
         max_seconds: Seconds of training; None takes the problem's suggestion.
         max_steps: Optimizer steps; None for no limit.
         tolerance: Loss at which to stop; None for no limit.
-        dtype: ``"float64"`` or ``"float32"``; curvature methods want float64.
+        dtype: ``"float64"`` or ``"float32"``; None takes the problem's suggestion. Curvature methods want float64.
         device: Torch device, such as ``"cpu"`` or ``"cuda:0"``.
         threads: CPU threads for torch; None leaves the setting as it is. Applied by ``train.py`` alone.
-        log_seconds: Time between two logged steps.
+        compile: Compile loss and gradient of a step: a minute or so before the first step, faster ones after it. The
+            Jacobian of Gauss-Newton methods is not compiled.
+        log_seconds: Time between two logged steps; more where measuring the error takes long.
         checkpoint_seconds: Time between two checkpoints.
-        test_points: Points at which the error against the reference is measured.
+        test_points: Points at which the error against the reference is measured; None takes 10,000, and fewer in
+            thousands of dimensions.
 
     Raises:
         ConfigError: If a value is out of range or the device is not there.
@@ -60,19 +65,21 @@ class TrainerConfig:
     max_seconds: float | None = None
     max_steps: int | None = None
     tolerance: float | None = None
-    dtype: str = "float64"
+    dtype: str | None = None
     device: str = "cpu"
     threads: int | None = None
+    compile: bool = False
     log_seconds: float = 2.0
     checkpoint_seconds: float = 60.0
-    test_points: int = 10000
+    test_points: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_seconds", "tolerance", "log_seconds", "checkpoint_seconds"):
             _positive("trainer", name, getattr(self, name))
         for name in ("max_steps", "threads", "test_points"):
             _count("trainer", name, getattr(self, name))
-        _choice("dtype", self.dtype, DTYPES)
+        if self.dtype is not None:
+            _choice("dtype", self.dtype, DTYPES)
         self._check_device()
 
     def _check_device(self) -> None:
@@ -88,8 +95,8 @@ class TrainerConfig:
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """The dtype as torch names it."""
-        return DTYPES[self.dtype]
+        """The dtype as torch names it; float64 where none is given."""
+        return DTYPES[self.dtype or "float64"]
 
 
 @dataclass(frozen=True)
@@ -97,11 +104,13 @@ class SamplerConfig:
     """How collocation points are drawn, and drawn anew.
 
     Attributes:
-        name: ``"sobol"``, ``"uniform"``, ``"latin_hypercube"`` or ``"grid"``.
+        name: ``"sobol"``, ``"uniform"``, ``"latin_hypercube"`` or ``"grid"``; ``"auto"`` takes Sobol' points in up to
+            32 dimensions and uniform ones beyond.
         points: Points inside; None takes the problem's suggestion.
         boundary_points: Points for each condition; None takes the problem's suggestion.
         adaptive: ``"rad"`` draws anew by the size of the residual, ``"uniform"`` anew without it, ``"none"`` keeps the
-            first points, which the network then overfits.
+            first points, which the network then overfits; ``"auto"`` is ``"uniform"`` where directions are random,
+            whose errors would be taken for residuals, and ``"rad"`` elsewhere.
         every: Optimizer steps between two draws; None leaves it to the optimizer.
         candidates: Pool points for each point kept, for ``"rad"``.
         power: Exponent of the residual, for ``"rad"``.
@@ -111,10 +120,10 @@ class SamplerConfig:
         ConfigError: If a name is unknown or a value out of range.
     """
 
-    name: str = "sobol"
+    name: str = "auto"
     points: int | None = None
     boundary_points: int | None = None
-    adaptive: str = "rad"
+    adaptive: str = "auto"
     every: int | None = None
     candidates: int = 5
     power: float = 1.0
@@ -123,9 +132,23 @@ class SamplerConfig:
     def __post_init__(self) -> None:
         for name in ("points", "boundary_points", "every", "candidates"):
             _count("sampler", name, getattr(self, name))
-        _choice("sampler", self.name, SAMPLERS)
-        _choice("adaptive sampling", self.adaptive, ("rad", "uniform", "none"))
+        _choice("sampler", self.name, ("auto", *SAMPLERS))
+        _choice("adaptive sampling", self.adaptive, ("auto", "rad", "uniform", "none"))
         self.rad()
+
+    def sampler(self, d: int) -> Sampler:
+        """Return the sampler for `d` coordinates.
+
+        >>> SamplerConfig().sampler(3), SamplerConfig().sampler(1000), SamplerConfig("grid").sampler(1000)
+        (Sobol(), Uniform(), Grid())
+        """
+        chosen = "sobol" if d <= _BALANCED else "uniform"
+        return make_sampler(chosen if self.name == "auto" else self.name)
+
+    def redrawn(self, stochastic: bool) -> str:
+        """Return how points are drawn anew, ``"auto"`` decided."""
+        chosen = "uniform" if stochastic else "rad"
+        return chosen if self.adaptive == "auto" else self.adaptive
 
     def rad(self) -> RAD:
         """Return the adaptive distribution."""

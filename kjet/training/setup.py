@@ -14,14 +14,15 @@ from ..constraints import Condition, Dirichlet, DirichletAnsatz, Draw, Initial, 
 from ..errors import ConfigError
 from ..jets import jet
 from ..operators import NetworkConfig
-from ..pde import Unknown, call_with_names
+from ..pde import Recorded, Unknown, call_with_names
 from ..problem import Problem
+from .estimation import Estimation
 from .inputs import Inputs, repeated_conditions
 from .model import Model
 from .objective import ResidualObjective, Term
 from .settings import ConstraintConfig, SamplerConfig
 
-__all__ = ["build_model", "build_objective"]
+__all__ = ["build_model", "build_objective", "check_estimator", "planned"]
 
 _logger = logging.getLogger(__name__)
 _PAIRS = 32  # pairs of points at which values are compared
@@ -127,8 +128,9 @@ def build_objective(
     sampler: SamplerConfig,
     draw: Draw,
     weight: float | None = None,
+    estimator: Estimation | None = None,
 ) -> ResidualObjective:
-    """Record the residuals and draw their first points.
+    """Record the residuals and draw their first points, and directions for the sums that are estimated.
 
     Args:
         problem: What is solved.
@@ -137,12 +139,13 @@ def build_objective(
         sampler: Numbers of points.
         draw: How they are drawn.
         weight: Weight of each condition against the equation; None takes the problem's suggestion.
+        estimator: How sums over coordinates are taken; None for exactly.
 
     Raises:
-        ConfigError: If a residual is not finite at these points.
+        ConfigError: If a residual is not finite at these points, or the estimator does not fit the equation.
     """
-    known = {name: value for name, value in problem.all_parameters.items() if not isinstance(value, Unknown)}
-    recorded = {name: part.gathered(known) for name, part in problem.record().items()}
+    estimation = estimator or Estimation()
+    recorded = planned(problem, estimation)
     count = sampler.points or problem.points
     boundary = sampler.boundary_points or problem.boundary_points
     inside = draw.boundary(problem.domain, count, "interior")
@@ -152,7 +155,7 @@ def build_objective(
         terms.append(
             Term(condition.name, recorded[condition.name], points, condition, weight or problem.condition_weight)
         )
-    objective = ResidualObjective(model, terms)
+    objective = ResidualObjective(model, terms, estimation.unbiased).drawn(draw.generator)
     with torch.no_grad():
         for term in objective.terms:
             for name, value in zip(term.recorded.names, objective.values(term), strict=True):
@@ -163,3 +166,34 @@ def build_objective(
                         "training; check coefficients, divisions and the region"
                     )
     return objective
+
+
+def check_estimator(problem: Problem, estimation: Estimation) -> None:
+    """Plan what an estimator makes of a problem, without a network.
+
+    Raises:
+        ConfigError: If the estimate would be biased, or takes more samples than there are coordinates.
+    """
+    if estimation.source is not None:
+        for part in problem.record().values():
+            part.estimated(estimation.source)
+
+
+def planned(problem: Problem, estimation: Estimation) -> dict[str, Recorded]:
+    """Record the equation and the conditions, and plan their derivatives with an estimator.
+
+    Raises:
+        ConfigError: If the estimate would be biased, or takes more samples than there are coordinates.
+    """
+    known = {name: value for name, value in problem.all_parameters.items() if not isinstance(value, Unknown)}
+    recorded = {
+        name: part.estimated(estimation.source).gathered(known) if estimation.source else part.gathered(known)
+        for name, part in problem.record().items()
+    }
+    if estimation.source is not None and not any(part.plan.random for part in recorded.values()):
+        _logger.warning(
+            "estimator %s has nothing to estimate: %s has no sum over coordinates written as lap(u) or bilap(u); all "
+            "derivatives are exact, as with estimator=exact",
+            estimation.plain["name"], problem.name,
+        )  # fmt: skip
+    return recorded

@@ -14,7 +14,7 @@ import torch
 
 from ..constraints import DirichletAnsatz
 from ..data import Points
-from ..errors import ConfigError, RunError, unknown
+from ..errors import ConfigError, RunError, listed, unknown
 from ..operators import NETWORKS, NetworkConfig
 from ..problem import Problem
 from ..typing import Float, Tensor
@@ -22,12 +22,13 @@ from .checkpoint import save_folder
 from .inputs import Inputs
 from .model import Model
 from .objective import ResidualObjective
-from .reference import reference_values
+from .reference import reference_values, rows_at_once
 from .settings import ConstraintConfig
 
 __all__ = ["Solution"]
 
 _logger = logging.getLogger(__name__)
+_ROWS = 2**16  # points that are evaluated at once
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Solution:
         return self.model.found()
 
     def predict(self, points: Any) -> dict[str, Float[Tensor, " n"]]:
-        """Evaluate the fields.
+        """Evaluate the fields, many points some at a time.
 
         Args:
             points: Tensor or array (n, d), :class:`kjet.data.Points`, or columns by coordinate name.
@@ -81,22 +82,33 @@ class Solution:
             ConfigError: If columns are missing, unknown, not finite, or too many.
         """
         x = self._tensor(points)
+        like = next(self.model.parameters())
         with torch.no_grad():
-            values: Tensor = self.model(x)
+            values = torch.cat([self.model(part.to(like)) for part in x.split(self._rows)])
         return {name: values[:, i] for i, name in enumerate(self.fields)}
+
+    @property
+    def _rows(self) -> int:
+        """Points that are evaluated at once."""
+        return min(_ROWS, rows_at_once(len(self.coords)))
 
     def _tensor(self, points: Any) -> Tensor:
         if isinstance(points, Points):
-            points = {name: points.column(name) for name in points.coords}
+            same = points.coords == self.coords
+            points = points.x if same else {name: points.column(name) for name in points.coords}
         if isinstance(points, Mapping):
             points = self._joined(points)
-        x = torch.as_tensor(points, dtype=torch.float64)  # lists of numbers would become float32 and lose digits
-        like = next(self.model.parameters())
+        # lists of numbers would become float32 and lose digits
+        floating = isinstance(points, Tensor) and points.is_floating_point()
+        x = points if floating else torch.as_tensor(points, dtype=torch.float64)
         if x.ndim != 2 or x.shape[1] != len(self.coords):
-            raise ConfigError(f"points of shape {tuple(x.shape)}; expected (n, {len(self.coords)}) for {self.coords}")
-        if not bool(torch.isfinite(x).all()):
-            raise ConfigError(f"{int((~torch.isfinite(x)).any(1).sum())} points are not finite; remove them first")
-        return x.to(like)
+            raise ConfigError(
+                f"points of shape {tuple(x.shape)}; expected (n, {len(self.coords)}) for {listed(self.coords)}"
+            )
+        bad = sum(int((~torch.isfinite(part)).any(1).sum()) for part in x.split(self._rows))
+        if bad:
+            raise ConfigError(f"{bad} points are not finite; remove them first")
+        return x
 
     def _joined(self, points: Mapping[str, Any]) -> Float[Tensor, "n d"]:
         for name in points:
@@ -104,7 +116,7 @@ class Solution:
                 raise ConfigError(unknown("coordinate", str(name), self.coords, "the solution"))
         missing = [name for name in self.coords if name not in points]
         if missing:
-            raise ConfigError(f"points need the coordinates {', '.join(self.coords)}; {', '.join(missing)} missing")
+            raise ConfigError(f"points need the coordinates {listed(self.coords)}; {listed(missing)} missing")
         columns = [torch.as_tensor(points[name], dtype=torch.float64).reshape(-1) for name in self.coords]
         n = next((len(column) for column in columns if len(column) != 1), 1)
         for name, column in zip(self.coords, columns, strict=True):
@@ -112,8 +124,13 @@ class Solution:
                 raise ConfigError(f"points have {len(column)} values of {name} and {n} of another coordinate")
         return torch.stack([column.expand(n) for column in columns], -1)
 
-    def residual(self, points: Any) -> dict[str, Float[Tensor, " n"]]:
+    def residual(self, points: Any, *, exact: bool = False) -> dict[str, Float[Tensor, " n"]]:
         """Evaluate the residuals of the equation, unreduced: what is left of it at the points.
+
+        Args:
+            points: As for :meth:`predict`.
+            exact: Whether sums over coordinates that training estimated are taken term by term. Otherwise they are the
+                estimate along the directions that were drawn last.
 
         Raises:
             RunError: If the solution was loaded without its problem.
@@ -121,10 +138,15 @@ class Solution:
         if self.objective is None or self.problem is None:
             raise RunError("this solution was loaded without its problem; kjet.load(path, problem=problem)")
         term = self.objective.terms[0]
-        piece = dataclasses.replace(term, points=Points(self._tensor(points), self.coords))
+        if exact:
+            term = dataclasses.replace(term, recorded=term.recorded.estimated(None), draws=(), others=None)
+        like = next(self.model.parameters())
         with torch.no_grad():
-            values = self.objective.values(piece)
-        return dict(zip(term.recorded.names, values, strict=True))
+            parts = [
+                torch.stack(self.objective.values(term.at(Points(part.to(like), self.coords))))
+                for part in self._tensor(points).split(self._rows)
+            ]
+        return dict(zip(term.recorded.names, torch.cat(parts, 1), strict=True))
 
     @property
     def errors(self) -> dict[str, dict[str, float]]:
@@ -180,7 +202,7 @@ class Solution:
         if self.problem is not None:
             inputs = Inputs.of(self.problem, ConstraintConfig(**self.info.get("constraint", {})))
         meta = {
-            "fields": self.fields, "coords": self.coords, "known": self.model.known,
+            "fields": self.fields, "coords": tuple(self.coords), "known": self.model.known,
             "unknowns": {name: dataclasses.asdict(unknown) for name, unknown in self.model.unknowns.items()},
             "network": _describe(self.network), "ansatz": isinstance(self.model.network, DirichletAnsatz),
             "inputs": None if inputs is None else inputs.plain(), "history": self.history,

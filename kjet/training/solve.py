@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import platform
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,28 @@ import torch
 from torch import nn
 
 from ..constraints import Draw
-from ..data import make_sampler
-from ..errors import ConfigError, RunError
+from ..errors import ConfigError, RunError, unknown
 from ..operators import NetworkConfig
-from ..optim import Optimizer
+from ..optim import LBFGS, GaussNewton, LevenbergMarquardt, Optimizer, SelfScaledBroyden
 from ..problem import Problem
 from ..registry import resolve
 from .checkpoint import load_checkpoint
+from .compiling import CompiledGradient
+from .estimation import Estimation, estimation
 from .loggers import Logger
 from .loop import Trainer
+from .objective import ResidualObjective
 from .progress import Progress
-from .reference import measure_errors, reference_values
+from .reference import ErrorMeter
 from .run_directory import RunDirectory
 from .settings import ConstraintConfig, SamplerConfig, TrainerConfig
 from .setup import build_model, build_objective
 from .solution import Solution
 
 __all__ = ["solve"]
+
+_logger = logging.getLogger(__name__)
+_CURVATURE = (GaussNewton, LevenbergMarquardt, SelfScaledBroyden, LBFGS)
 
 
 def solve(
@@ -41,6 +47,7 @@ def solve(
     optimizer: Optimizer | str = "auto",
     sampler: SamplerConfig | None = None,
     constraint: ConstraintConfig | str = "auto",
+    estimator: Any = "exact",
     trainer: TrainerConfig | None = None,
     seed: int = 0,
     run_dir: str | Path | None = None,
@@ -58,6 +65,8 @@ def solve(
         optimizer: An optimizer or its name; ``"auto"`` tries and picks.
         sampler: How points are drawn.
         constraint: ``"soft"``, ``"hard"``, ``"auto"``, or a configuration.
+        estimator: How ``lap(u)`` and ``bilap(u)`` over very many coordinates are taken: ``"exact"``, ``"stde"``,
+            ``"hutchinson"``, ``"auto"``, a configuration, or an estimator such as ``STDE(samples=16)``.
         trainer: When to stop and how to compute.
         seed: Seed of the weights and of the points.
         run_dir: Directory for logs and checkpoints; None writes nothing.
@@ -79,22 +88,30 @@ def solve(
     begun = time.perf_counter()
     if resume and run_dir is None:
         raise RunError("resume=True needs the run_dir of the run to continue")
-    settings = _settings(trainer, limits)
+    estimating = estimation(estimator)
+    settings = _settings(problem, trainer, limits, estimating)
     sampling = sampler or SamplerConfig()
     imposing = ConstraintConfig(constraint) if isinstance(constraint, str) else constraint
     config = _network(problem, network)
+    chosen = resolve("optimizer", optimizer)() if isinstance(optimizer, str) else optimizer
     generator = torch.Generator(device=settings.device).manual_seed(seed)
     dtype = settings.torch_dtype
     model, soft = build_model(problem, config, imposing, generator=generator, dtype=dtype, device=settings.device)
-    draw = Draw(make_sampler(sampling.name), generator, dtype, settings.device)
-    objective = build_objective(problem, model, soft, sampling, draw, imposing.weight)
-    chosen = resolve("optimizer", optimizer)() if isinstance(optimizer, str) else optimizer
-    error = _ErrorMeter(problem, model, settings)
+    draw = Draw(sampling.sampler(problem.domain.dim), generator, dtype, settings.device)
+    objective = build_objective(problem, model, soft, sampling, draw, imposing.weight, estimating)
+    _check_method(chosen, objective)
+    if settings.compile:
+        objective.gradient = CompiledGradient()
+    error = ErrorMeter(problem, model, settings.test_points, dtype, settings.device)
+    trivial = error.trivial()
+    if trivial is not None:
+        _logger.info("best predictor without a network: %s, error %.2e", *trivial)
     run = (
         None if run_dir is None else RunDirectory.open(Path(run_dir)) if resume else RunDirectory.create(Path(run_dir))
     )
     try:
-        loop = Trainer(problem, objective, chosen, sampling, settings, draw, error, run, tuple(loggers))
+        bar = None if trivial is None else trivial[1]
+        loop = Trainer(problem, objective, chosen, sampling, settings, draw, error, bar, run, tuple(loggers))
         if resume and run is not None:
             loop.restore(load_checkpoint(run.path))
             run.truncate_metrics(loop.step)
@@ -107,7 +124,8 @@ def solve(
         try:
             _fit(loop, progress)
         finally:
-            _close(solution, loop, error, settings, imposing, seed, begun)
+            own = {"constraint": dataclasses.asdict(imposing), "estimator": dict(estimating.plain), "seed": seed}
+            _close(solution, loop, error, own, begun)
             if run is not None:
                 run.write_summary(solution.summary())
         if run is not None:
@@ -122,18 +140,35 @@ def _fit(loop: Trainer, progress: bool) -> None:
     if not progress:
         loop.fit()
         return
-    with Progress(loop.max_seconds, loop.settings.max_steps) as bar:
+    with Progress(loop.max_seconds, loop.max_steps) as bar:
         loop.fit(bar)
 
 
-def _settings(trainer: TrainerConfig | None, limits: dict[str, Any]) -> TrainerConfig:
+def _settings(
+    problem: Problem, trainer: TrainerConfig | None, limits: dict[str, Any], estimating: Estimation
+) -> TrainerConfig:
     names = {f.name for f in dataclasses.fields(TrainerConfig)}
     for name in limits:
         if name not in names:
-            from ..errors import unknown
-
             raise ConfigError(unknown("argument", name, names, "solve()"))
-    return dataclasses.replace(trainer or TrainerConfig(), **limits)
+    settings = dataclasses.replace(trainer or TrainerConfig(), **limits)
+    if estimating.unbiased and settings.tolerance is not None:
+        raise ConfigError(
+            "trainer.tolerance cannot be combined with estimator.unbiased, whose loss of a single draw may be zero or "
+            "less by chance; limit the run by trainer.max_steps"
+        )
+    suggested = "float64" if estimating.source is None else problem.dtype
+    return dataclasses.replace(settings, dtype=settings.dtype or suggested)
+
+
+def _check_method(optimizer: Optimizer, objective: ResidualObjective) -> None:
+    """Refuse methods that need more than a gradient where the loss is no sum of squares."""
+    if objective.unbiased and objective.stochastic and isinstance(optimizer, _CURVATURE):
+        raise ConfigError(
+            f"{type(optimizer).__name__} cannot minimise the unbiased loss: a mean of products of two residuals is no "
+            "sum of squares, and with directions that are held fixed it has no lower bound. Use optimizer=adam or "
+            "auto, or estimator.unbiased=false"
+        )
 
 
 def _network(problem: Problem, network: NetworkConfig | nn.Module | str | None) -> NetworkConfig | nn.Module:
@@ -144,43 +179,14 @@ def _network(problem: Problem, network: NetworkConfig | nn.Module | str | None) 
     return network
 
 
-class _ErrorMeter:
-    """Relative L2 error of all fields together, at fixed test points that do not depend on the seed."""
-
-    def __init__(self, problem: Problem, model: Any, settings: TrainerConfig) -> None:
-        self.model, self.expected = model, {}
-        if problem.reference is None:
-            return
-        generator = torch.Generator(device=settings.device).manual_seed(20240229)
-        points = problem.domain.interior(
-            settings.test_points, sampler="uniform", generator=generator, dtype=torch.float64, device=settings.device
-        )
-        self.expected = reference_values(problem, points.x)
-        self.x = points.x.to(settings.torch_dtype)
-
-    def found(self) -> dict[str, Any]:
-        with torch.no_grad():
-            values = self.model(self.x)
-        return {name: values[:, i].to(torch.float64) for i, name in enumerate(self.model.fields)}
-
-    def __call__(self) -> float | None:
-        if not self.expected:
-            return None
-        found = self.found()
-        difference = sum((found[k] - v).square().sum() for k, v in self.expected.items())
-        return float((difference / sum(v.square().sum() for v in self.expected.values())) ** 0.5)
-
-
 def _close(
     solution: Solution,
     loop: Trainer,
-    error: _ErrorMeter,
-    settings: TrainerConfig,
-    constraint: ConstraintConfig,
-    seed: int,
+    error: ErrorMeter,
+    own: Mapping[str, Any],
     begun: float,
 ) -> None:
-    """Fill in the solution from the loop's last state."""
+    """Fill in the solution from the loop's last state, with settings of its own."""
     model = loop.objective.model
     theta, loss = loop.best
     model.load_flat(theta)
@@ -194,19 +200,21 @@ def _close(
         "steps": loop.step,
         "seconds": round(loop.seconds, 3),
         "seconds_total": round(time.perf_counter() - begun, 3),
-        "errors": measure_errors(error.found(), error.expected) if error.expected else {},
+        "errors": error.errors(),
+        "trivial_error": loop.trivial,
+        "test_points": error.count,
         "loss": loss,
         "terms": loop.history[-1]["terms"] if loop.history else {},
         "found": model.found(),
         "parameters": int(loop.theta.numel()),
         "optimizer": str(loop.state.get("why", type(loop.optimizer).__name__)),
-        "constraint": dataclasses.asdict(constraint),
-        "device": settings.device,
-        "dtype": settings.dtype,
+        **own,
+        "stochastic": loop.objective.stochastic,
+        "device": loop.settings.device,
+        "dtype": loop.settings.dtype,
         "world_size": 1,
         "iterations_per_second": round(loop.step / loop.seconds, 3) if loop.seconds else None,
         "peak_memory_mb": round(peak, 1),
-        "seed": seed,
         "versions": _versions(),
     }
 

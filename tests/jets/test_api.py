@@ -77,6 +77,28 @@ def test_partials_take_any_iterable_of_integers(network, points):
     assert list(found) == [(1, 0), (0, 2)]
 
 
+def test_sparse_multi_indices(network, points):
+    f, x = network(3, 2), points(4, 3)
+    dense = partials(f, x, [(0, 0, 0), (2, 0, 1), (0, 4, 0)])
+    found = partials(f, x, [(), ((2, 1), (0, 2)), [(1, 4)]])
+    assert list(found) == [(), ((0, 2), (2, 1)), ((1, 4),)]
+    for value, wanted in zip(found.values(), dense.values(), strict=True):
+        torch.testing.assert_close(value, wanted, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("per_point", [False, True])
+def test_jets_in_many_dimensions(per_point, points):
+    """Directions stay symbolic there; the derivatives are those of a function of one variable."""
+    d = 1000
+    a, x = points(d, 1, seed=3) / d**0.5, points(3, d)
+    v = torch.stack([points(3, d, seed=5), points(3, d, seed=6)]) if per_point else points(2, d, seed=5)
+    found = jet(lambda x: torch.sin(torch.matmul(x, a)), x, v, 3)
+    slope = v @ a if per_point else (v @ a)[:, None].expand(2, 3, 1)
+    for k in range(4):
+        wanted = slope**k * torch.sin(x @ a + k * math.pi / 2)
+        torch.testing.assert_close(found[k], wanted, rtol=1e-11, atol=1e-11)
+
+
 def test_reference_of_a_known_function():
     """The oracle itself against closed form."""
     x = torch.tensor([[0.3, -0.4]], dtype=torch.float64)

@@ -149,13 +149,13 @@ def test_only_the_value_is_one_plain_pass(network, points):
     torch.testing.assert_close(plan(f, x)[value], f(x))
 
 
-def test_explain():
+def test_summary():
     plan = Plan.build([quantity({(2, 0): 1.0, (0, 2): 1.0}), quantity({(1, 0): 1.0})], 2)
-    assert plan.explain().splitlines() == [
+    assert plan.summary().splitlines() == [
         "2 derivatives from 4 channels, order 2",
         "order 1: 2 kept",
         "order 2: 0 kept, 1 sums over 2 directions",
-        "directions: ((0, 1),), ((1, 1),)",
+        "directions: (1, 0), (0, 1)",
     ]
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from kjet.errors import ConfigError
+from kjet.errors import ConfigError, JetRuleError
 from kjet.jets import Jet, Layout, _project, _push, _seeded_rules
 from kjet.jets._blocks import sum_of_squares
 from kjet.jets._seeded import Structured
@@ -149,7 +149,7 @@ STRUCTURED = {
     "where": lambda x: torch.where(C > 0, x * x, torch.cos(x)),
     "clamp": lambda x: x.clamp(0.3, 0.9),
     "where_mask": lambda x: torch.where(x > 0.5, x, 0.0),
-    "activation": lambda x: F.softplus(F.relu(x, inplace=True)),
+    "activation": lambda x: F.softplus(F.silu(x, inplace=True)),
     "neg": lambda x: -(+x),
     "log": lambda x: torch.log(x).sqrt() if not isinstance(x, Jet) else torch.log(x) * torch.sqrt(x),
     "slice": lambda x: x[:, 1:] * x[..., 1:],
@@ -268,6 +268,39 @@ def test_first_layer_keeps_one_row_for_all_points(kind):
         rtol=1e-13,
         atol=1e-13,
     )
+
+
+def silu_in_place(x):
+    F.silu(x, inplace=True)
+    return x * C
+
+
+def elu_in_place(x):
+    F.elu(x, 0.5, True)
+    return x * C
+
+
+def sine_in_place(x):
+    x.sin_()
+    return x * C
+
+
+@pytest.mark.filterwarnings("ignore::kjet.errors.NonSmoothWarning")
+@pytest.mark.parametrize("kind", ["axes", "per_point"])
+@pytest.mark.parametrize("function", [silu_in_place, elu_in_place, sine_in_place])
+def test_operations_in_place_change_the_jet_and_not_the_points(function, kind):
+    x, seeds, layout = points_of(), seeds_of(kind), layouts(3)[3]
+    before = x.clone()
+    found, expected = function(start(x, seeds, layout)), function(dense_start(x.clone(), seeds, layout))
+    assert_equal_jets(found, expected)
+    assert_equal_jets(found.sum(-1), expected.sum(-1))
+    torch.testing.assert_close(x, before, rtol=0, atol=0)
+
+
+def test_operation_in_place_on_a_slice_is_refused():
+    y = start(points_of(), seeds_of("axes"), Layout.uniform(S, 2))[..., 1:]
+    with pytest.raises(JetRuleError, match="view"):
+        F.silu(y, inplace=True)
 
 
 def test_directions_outside_a_slice_do_not_touch_it():

@@ -14,16 +14,18 @@ from kjet.jets import (
     Operator,
     Plan,
     Trace,
+    _passes,
     biharmonic,
     contract,
     jet,
     laplacian,
     quantity,
 )
-from kjet.jets import plan as planning
 from kjet.jets.chunk import directional_sum
 from kjet.jets.estimators import STDE, Hutchinson
 from kjet.jets.seeds import OneHot, PerPoint, Shared
+
+CUDA = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
 
 class Wave:
@@ -229,7 +231,7 @@ def test_short_names_in_many_dimensions():
 
 
 def test_an_exact_sum_that_costs_much_warns(monkeypatch):
-    monkeypatch.setattr(planning, "_COSTLY", 150)
+    monkeypatch.setattr(_passes, "_COSTLY", 150)
     with pytest.warns(KjetWarning, match=r"lap\[0..150\] propagates 151 directions of order 2.*STDE\(samples=16\)"):
         laplacian(Wave(151), points(1, 151))
 
@@ -264,3 +266,23 @@ def test_draws_are_asked_for():
 def test_axes_beyond_the_points():
     with pytest.raises(ValueError, match=r"uses axis 9, but x has axes 0 to 7"):
         Plan.build([quantity({Trace(range(10)): 1.0})], 8)
+
+
+@pytest.mark.parametrize("device", ["meta", pytest.param("cuda", marks=CUDA)])
+def test_a_plan_moves_to_a_device(device):
+    names = [quantity({Trace(range(8)): -0.5, ((8, 1),): 1.0}), quantity({((0, 1), (1, 1)): 1.0})]
+    for estimator in (None, STDE(samples=3)):
+        plan = Plan.build(names, 9, estimator)
+        moved = plan.to(device)
+        assert moved.to(device).layout.weights[-1].device.type == device
+        assert moved.cost() == plan.cost()
+        if device == "cuda":
+            f, x = Wave(9), points(4, 9)
+            draws = plan.draw(4, torch.Generator().manual_seed(0), x.dtype)
+            seeds = moved.draw(4, torch.Generator().manual_seed(0), x.dtype, device)
+            g = Wave(9)
+            g.a, g.b = g.a.to(device), g.b.to(device)
+            values = moved(g, x.to(device), seeds)
+            for name, value in plan(f, x, draws).items():
+                torch.testing.assert_close(values[name].cpu(), value, rtol=1e-11, atol=1e-12)
+    assert plan.to("cpu") is plan

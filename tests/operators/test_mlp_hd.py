@@ -62,7 +62,9 @@ def test_symbolic_directions(first_layer, d):
     axes = torch.tensor([d - 1, 0, 4])
     for seeds, dense in ((OneHot(axes), torch.eye(d, dtype=torch.float64)[axes]), (Shared(vectors), vectors)):
         second = 2 * net(start(x, seeds, layout)).coefficients[2][0]
-        hessians = torch.stack([torch.func.vmap(torch.func.jacrev(torch.func.jacrev(lambda y, j=j: net(y)[j])))(x) for j in range(2)], 1)
+        hessians = torch.stack(
+            [torch.func.vmap(torch.func.jacrev(torch.func.jacrev(lambda y, j=j: net(y)[j])))(x) for j in range(2)], 1
+        )
         along = torch.einsum("si,nmij,sj,s->nm", dense, hessians, dense, layout.weights[1][0])
         torch.testing.assert_close(second, along, rtol=1e-10, atol=1e-12)
         weights = list(net.parameters())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kjet.errors import ConfigError
-from kjet.optim import Adam
+from kjet.optim import Adam, Scheduled
 
 
 def test_steps_are_those_of_torch(kit):
@@ -30,9 +30,65 @@ def test_lowers_the_loss(kit):
 
 
 @pytest.mark.parametrize(
+    ("options", "rates"),
+    [
+        ({}, [1.0, 0.9**0.25, 0.9**0.5, 0.9**1.25]),
+        ({"decay_rate": 0.5, "decay_steps": 1}, [1.0, 0.5**500, 0.5**1000, 0.5**2500]),
+        ({"schedule": "constant"}, [1.0, 1.0, 1.0, 1.0]),
+        ({"schedule": "linear", "total_steps": 2000}, [1.0, 0.75, 0.5, 0.0]),
+    ],
+)
+def test_schedules(options, rates):
+    found = [Adam(learning_rate=1.0, **options).rate(k) for k in (0, 500, 1000, 2500)]
+    assert found == pytest.approx(rates, rel=1e-12, abs=1e-300)
+
+
+def test_a_linear_schedule_reaches_zero(kit):
+    case = kit.tanh_regression()
+    optimizer = Adam(schedule="linear").for_steps(10)
+    history = kit.run(optimizer, case, 12)
+    assert [step.info["learning_rate"] for step in history] == pytest.approx(
+        [1e-3 * max(1 - k / 10, 0.0) for k in range(12)]
+    )
+    assert torch.equal(history[-1].theta, history[9].theta)
+
+
+def test_a_schedule_is_for_the_steps_of_the_run():
+    linear = Adam(schedule="linear")
+    with pytest.raises(ConfigError, match="a linear schedule needs the number of steps; limit the run by"):
+        linear.init(torch.zeros(3))
+    assert linear.for_steps(None) is linear
+    assert linear.for_steps(7) == Adam(schedule="linear", total_steps=7)
+    assert linear.for_steps(7).for_steps(9).total_steps == 7
+    assert isinstance(linear, Scheduled)
+
+
+def test_points_stay_longer_where_directions_do_not_change(kit):
+    case, optimizer = kit.linear(5, 3), Adam()
+    state = optimizer.init(case.theta)
+    state = optimizer.step(case.objective, case.theta, state).state
+    assert optimizer.resample_every(state) == 100
+    case.objective.stochastic = True
+    state = optimizer.step(case.objective, case.theta, state).state
+    assert optimizer.resample_every(state) == 1
+
+
+def test_parameters_given_are_left_alone(kit):
+    case = kit.tanh_regression()
+    before = case.theta.clone()
+    Adam().step(case.objective, case.theta, Adam().init(case.theta))
+    assert torch.equal(case.theta, before)
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
-    [("learning_rate", 0.0), ("betas", (0.9, 1.0)), ("eps", 0.0), ("decay_steps", 0), ("decay_rate", 0.0)],
+    [("total_steps", 0), ("learning_rate", 0.0), ("betas", (0.9, 1.0)), ("eps", 0.0), ("decay_steps", 0), ("decay_rate", 0.0)],
 )
 def test_hyperparameters_out_of_range(name, value):
     with pytest.raises(ConfigError, match=f"Adam: {name} = .*expected"):
         Adam(**{name: value})
+
+
+def test_unknown_schedules():
+    with pytest.raises(ConfigError, match='unknown schedule "linaer" of Adam; .* Did you mean "linear"'):
+        Adam(schedule="linaer")

@@ -21,7 +21,7 @@ from torch import Tensor
 
 import kjet
 from kjet.constraints import Dirichlet, Draw, Initial, Neumann, Observations, Periodic
-from kjet.data import Interval, Time, make_sampler
+from kjet.data import Interval, Time
 from kjet.errors import DivergenceError, RunError
 from kjet.operators import MLPConfig
 from kjet.optim import (
@@ -88,7 +88,7 @@ def trainer(
         dtype=settings.torch_dtype,
         device="cpu",
     )
-    draw = Draw(make_sampler(sampling.name), generator, settings.torch_dtype)
+    draw = Draw(sampling.sampler(problem.domain.dim), generator, settings.torch_dtype)
     objective = build_objective(problem, model, soft, sampling, draw)
     return Trainer(problem, objective, optimizer, sampling, settings, draw, run=run, loggers=loggers)
 
