@@ -136,7 +136,12 @@ class AutoEstimatorConfig:
         return Auto(**options)
 
 
-_CONFIGS: dict[type, type] = {Exact: ExactConfig, STDE: STDEConfig, Hutchinson: HutchinsonConfig, Auto: AutoEstimatorConfig}
+_CONFIGS: dict[type, type] = {
+    Exact: ExactConfig,
+    STDE: STDEConfig,
+    Hutchinson: HutchinsonConfig,
+    Auto: AutoEstimatorConfig,
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,7 +82,14 @@ def test_parameters_given_are_left_alone(kit):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("total_steps", 0), ("learning_rate", 0.0), ("betas", (0.9, 1.0)), ("eps", 0.0), ("decay_steps", 0), ("decay_rate", 0.0)],
+    [
+        ("total_steps", 0),
+        ("learning_rate", 0.0),
+        ("betas", (0.9, 1.0)),
+        ("eps", 0.0),
+        ("decay_steps", 0),
+        ("decay_rate", 0.0),
+    ],
 )
 def test_hyperparameters_out_of_range(name, value):
     with pytest.raises(ConfigError, match=f"Adam: {name} = .*expected"):
@@ -90,5 +97,5 @@ def test_hyperparameters_out_of_range(name, value):
 
 
 def test_unknown_schedules():
-    with pytest.raises(ConfigError, match='unknown schedule "linaer" of Adam; .* Did you mean "linear"'):
+    with pytest.raises(ConfigError, match=r'unknown schedule "linaer" of Adam; .* Did you mean "linear"'):
         Adam(schedule="linaer")

@@ -16,7 +16,7 @@ from kjet.errors import ConfigError
 from kjet.jets.estimators import STDE, Hutchinson
 from kjet.operators import MLPConfig
 from kjet.optim import LBFGS, Adam, SelfScaledBroyden
-from kjet.pde import Poisson, PointFunction
+from kjet.pde import PointFunction, Poisson
 from kjet.problem import Problem
 from kjet.problems import BurgersProblem, HeatInverseProblem, SineGordonHDProblem
 from kjet.training import ConstraintConfig, SamplerConfig
@@ -33,9 +33,7 @@ TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 
 def build(problem: Problem, source: Any, dtype: torch.dtype, unbiased: bool = False) -> tuple[Any, Draw]:
     generator = torch.Generator().manual_seed(0)
-    model, soft = build_model(
-        problem, SMALL, ConstraintConfig(), generator=generator, dtype=dtype, device="cpu"
-    )
+    model, soft = build_model(problem, SMALL, ConstraintConfig(), generator=generator, dtype=dtype, device="cpu")
     draw = Draw(Uniform(), generator, dtype)
     sampler = SamplerConfig(points=9, boundary_points=4)
     return build_objective(problem, model, soft, sampler, draw, None, Estimation(source, unbiased)), draw

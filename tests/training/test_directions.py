@@ -89,7 +89,7 @@ def test_a_term_of_another_run():
     tensors = pack_term(term)
     with pytest.raises(RunError, match='the checkpoint has no points for "equation"'):
         unpack_term(term, {k: v for k, v in tensors.items() if not k.endswith(".x")}, 1.0, CPU)
-    with pytest.raises(RunError, match="has directions for 0 sums of .*; resume with the estimator of the first run"):
+    with pytest.raises(RunError, match=r"has directions for 0 sums of .*; resume with the estimator of the first run"):
         unpack_term(term, {k: v for k, v in tensors.items() if not k.startswith("draws")}, 1.0, CPU)
 
 
