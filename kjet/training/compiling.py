@@ -30,7 +30,8 @@ class CompiledGradient:
         backend: What makes the program; ``"aot_eager"`` only traces it, to see whether that is possible.
 
     Raises:
-        ConfigError: When called, if the step cannot be compiled. It is never evaluated by other means without a word.
+        ConfigError: When called, if the step cannot be compiled, or if the program's first gradient is not that of the
+            plain step: compilers have bugs. It is never evaluated by other means without a word.
 
     Cost: some tens of seconds for the first call.
     """
@@ -54,12 +55,33 @@ class CompiledGradient:
                 "it is missing (g++ for CPUs, triton for GPUs), or leave out what torch.compile cannot trace in the "
                 "equation or the network"
             ) from error
+        _compare(found, flat_gradient(objective.total(), objective.model.trainable()))
         self._known = True
         _logger.info("compiled the step in %.0f seconds", time.perf_counter() - begun)
         return found
 
     def _evaluate(self, objective: ResidualObjective) -> tuple[Tensor, Tensor]:
-        return flat_gradient(self._total(objective), objective.model.trainable())
+        from torch._functorch import config
+
+        # Compiled backward passes reuse the memory of what the forward pass saved for them. Torch 2.13 asks whether that
+        # is seen from outside, but not whether two saved tensors share it, as the views do that jets are sliced into:
+        # gradients are wrong then, without a word.
+        with config.patch(donated_buffer=False):
+            return flat_gradient(self._total(objective), objective.model.trainable())
+
+
+def _compare(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
+    """Refuse a program whose gradient is not the plain one, up to rounding."""
+    gradient, plain = found[1], expected[1]
+    tolerance = torch.finfo(plain.dtype).eps ** 0.5
+    scale = float(plain.norm())
+    error = float((gradient - plain).norm()) / (scale or 1.0)
+    if not error <= tolerance and bool(torch.isfinite(plain).all()):
+        raise ConfigError(
+            f"the compiled step has a gradient that differs from the plain one by {error:.1e} of its size, where "
+            f"{tolerance:.1e} would be rounding: the compiler makes a mistake with this equation. Use "
+            "trainer.compile=false"
+        )
 
 
 def _total(objective: Any) -> Tensor:

@@ -144,7 +144,7 @@ def test_planning_is_fast_and_remembered(name):
     began = time.process_time()
     plan = Plan.build([wanted], d)
     first = time.process_time() - began
-    assert first < 4, "generous: half of this on an idle machine"
+    assert first < 30  # a second or two on an idle machine; minutes where the cost grows with the wrong power
     assert Plan.build([quantity(terms)], d) is plan
     f, x = Exponential(d), box(2, d)
     total = sum(c * f.derivative(x, index) for index, c in wanted.dense(d).items())

