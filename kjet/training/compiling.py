@@ -63,9 +63,9 @@ class CompiledGradient:
     def _evaluate(self, objective: ResidualObjective) -> tuple[Tensor, Tensor]:
         from torch._functorch import config
 
-        # Compiled backward passes reuse the memory of what the forward pass saved for them. Torch 2.13 asks whether that
-        # is seen from outside, but not whether two saved tensors share it, as the views do that jets are sliced into:
-        # gradients are wrong then, without a word.
+        # Compiled backward passes reuse the memory of what the forward pass saved for them. Torch 2.13 asks whether
+        # that is seen from outside, but not whether two saved tensors share it, as the views do that jets are sliced
+        # into: gradients are wrong then, without a word.
         with config.patch(donated_buffer=False):
             return flat_gradient(self._total(objective), objective.model.trainable())
 
