@@ -37,7 +37,11 @@ class CompiledGradient:
     """
 
     def __init__(self, backend: str = "inductor") -> None:
-        self._total = torch.compile(_fresh(_total), fullgraph=True, dynamic=False, backend=backend)
+        # Backward programs may write into what the forward one saved for them. Torch 2.13 asks whether that is seen
+        # from outside, but not whether two saved tensors share memory, as slices of one jet do: then gradients are
+        # wrong. (torch._functorch.config.donated_buffer would do, but stored programs do not depend on it.)
+        options = {"inplace_buffers": False} if backend == "inductor" else None
+        self._total = torch.compile(_fresh(_total), fullgraph=True, dynamic=False, backend=backend, options=options)
         self._known = False
 
     def __call__(
@@ -61,13 +65,7 @@ class CompiledGradient:
         return found
 
     def _evaluate(self, objective: ResidualObjective) -> tuple[Tensor, Tensor]:
-        from torch._functorch import config
-
-        # Compiled backward passes reuse the memory of what the forward pass saved for them. Torch 2.13 asks whether
-        # that is seen from outside, but not whether two saved tensors share it, as the views do that jets are sliced
-        # into: gradients are wrong then, without a word.
-        with config.patch(donated_buffer=False):
-            return flat_gradient(self._total(objective), objective.model.trainable())
+        return flat_gradient(self._total(objective), objective.model.trainable())
 
 
 def _compare(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
