@@ -31,7 +31,7 @@ from kjet.errors import ConfigError, RunError
 from kjet.operators import MLPConfig, SirenConfig
 from kjet.optim import Adam, GaussNewton
 from kjet.problem import Problem
-from kjet.training import ConstraintConfig, SamplerConfig, TrainerConfig
+from kjet.training import ConstraintConfig, ExactConfig, SamplerConfig, STDEConfig, TrainerConfig
 
 CONF = Path(str(kjet.conf.__path__[0]))
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -141,6 +141,17 @@ def test_sampler_choice_sets_its_name() -> None:
     assert components(compose(["sampler=grid", "sampler.power=2"]))["sampler"] == SamplerConfig("grid", power=2.0)
 
 
+def test_an_estimator_and_a_problem_of_any_dimension() -> None:
+    overrides = ["problem=sine_gordon_hd", "problem.dim=1000", "estimator=stde", "estimator.samples=4"]
+    parts = components(compose([*overrides, "estimator.unbiased=true", "trainer.compile=true"]))
+    assert parts["estimator"] == STDEConfig(samples=4, unbiased=True)
+    assert parts["problem"].domain.dim == 1000
+    assert parts["trainer"] == TrainerConfig(compile=True)
+    assert components(compose())["estimator"] == ExactConfig()
+    assert components(compose(["estimator=hutchinson", "estimator.law=sphere"]))["estimator"].law == "sphere"
+    assert components(compose(["estimator=auto", "estimator.every=9"]))["estimator"].every == 9
+
+
 # Suggestions of a problem for the network
 
 
@@ -182,6 +193,13 @@ def test_a_suggestion_for_another_network_is_left_out() -> None:
         (["sampler=sobl"], r'unknown sampler "sobl".*Did you mean "sobol"\?'),
         (["constraint=hrd"], r'unknown constraint "hrd".*Did you mean "hard"\?'),
         (["logger=tensorbord"], r'unknown logger "tensorbord".*Did you mean "tensorboard"\?'),
+        (["estimator=sdte"], r'unknown estimator "sdte"; it has auto, exact, hutchinson, stde\. Did you mean "stde"\?'),
+        (["estimator=stde", "estimator.sample=4"], r'unknown key "sample" of estimator.*Did you mean "samples"\?'),
+        (["estimator=stde", "estimator.samples=0"], r"samples must be at least 1; got 0"),
+        (["estimator=stde", "estimator.samples=few"], r"estimator\.samples is few; it takes a whole number"),
+        (["estimator=hutchinson", "estimator.law=gaus"], r'unknown law "gaus".*Did you mean "gaussian"\?'),
+        (["problem=poisson_hd", "problem.dim=9", "estimator=stde"], r"16 samples without .* has 9 coordinates; take at most 9"),
+        (["optimizer=adam", "optimizer.schedule=linea"], r'unknown schedule "linea".*Did you mean "linear"\?'),
         (["trainer=defualt"], r'unknown trainer "defualt".*Did you mean "default"\?'),
         (["experiment=burger"], r'unknown experiment "burger".*Did you mean "burgers"\?'),
         (["debug=tiny"], r'unknown debug "tiny"; it has default'),
@@ -533,6 +551,7 @@ def test_a_group_that_is_chosen_anew_starts_from_its_defaults(tmp_path: Path) ->
         ("problem.nu=0.1", r"keeps its problem\.nu"),
         ("operator.width=3", r"keeps its operator\.width"),
         ("constraint=hard", "keeps its constraint"),
+        ("estimator=stde", "keeps its estimator"),
         ("optimizer=adam", "keeps its optimizer"),
         ("trainer.dtype=float32", r"keeps its trainer\.dtype"),
         ("experiment=burgers", r"cannot be combined with resume="),
@@ -554,6 +573,14 @@ def test_plugins_are_never_taken_from_a_file(tmp_path: Path, plugin: str) -> Non
     assert (
         components(compose(resumed_overrides(tmp_path / "run", [f"plugins=[{plugin}]"])))["problem"].name == "burgers"
     )
+
+
+def test_runs_from_before_there_were_estimators(tmp_path: Path) -> None:
+    _store(tmp_path / "run", [])
+    values = json.loads((tmp_path / "run" / "config.json").read_text())
+    del values["estimator"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(values))
+    assert components(compose(resumed_overrides(tmp_path / "run", [])))["estimator"] == ExactConfig()
 
 
 def test_directories_without_a_run(tmp_path: Path) -> None:

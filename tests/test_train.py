@@ -79,6 +79,21 @@ def test_a_mistake_ends_with_one_line(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_run_with_random_directions(tmp_path: Path) -> None:
+    run = ("problem=sine_gordon_hd", "problem.dim=30", "estimator=stde", "estimator.samples=4")
+    done = _train(tmp_path, *TINY, *run, "trainer.dtype=float64")
+    assert done.returncode == 0, done.stderr
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    (bar,) = (line for line in lines if line.startswith("without a network "))
+    assert bar.endswith("(best trivial predictor, same points)")
+    assert any(line.startswith("error in u ") for line in lines)
+    summary = _summary(tmp_path / "run")
+    assert 0 < float(str(summary["trivial_error"])) < 1
+    again = _train(tmp_path, "resume=run", "trainer.max_steps=4")
+    assert again.returncode == 0, again.stderr
+    assert _summary(tmp_path / "run")["steps"] == 4
+
+
 FAILING = """
 from dataclasses import dataclass
 from kjet import Equation, Problem, register

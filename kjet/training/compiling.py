@@ -40,7 +40,9 @@ class CompiledGradient:
         # Backward programs may write into what the forward one saved for them. Torch 2.13 asks whether that is seen
         # from outside, but not whether two saved tensors share memory, as slices of one jet do: then gradients are
         # wrong. (torch._functorch.config.donated_buffer would do, but stored programs do not depend on it.)
-        options = {"inplace_buffers": False} if backend == "inductor" else None
+        options: dict[str, str | int | bool | Callable[..., Any]] | None = (
+            {"inplace_buffers": False} if backend == "inductor" else None
+        )
         self._total = torch.compile(_fresh(_total), fullgraph=True, dynamic=False, backend=backend, options=options)
         self._known = False
 

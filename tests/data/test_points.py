@@ -78,6 +78,29 @@ def test_concat_keeps_given_weights_and_drops_normals_that_not_all_have():
     assert joint.normals is None
 
 
+def test_names_are_checked_once():
+    names = Names(("x", "y"))
+    assert Names(names) is names
+    assert names == ("x", "y")
+    assert isinstance(names, tuple)
+    points = Points(torch.zeros(3, 2), names)
+    assert points.coords is names
+    assert points[:1].coords is names
+    assert [names.index(name) for name in names] == [0, 1]
+    assert "x" in names
+    assert "z" not in names
+    for other in (copy.deepcopy(names), pickle.loads(pickle.dumps(names)), Points(torch.zeros(1, 2), ("x", "y")).coords):
+        assert other == names
+        assert other.index("y") == 1
+    with pytest.raises(ValueError, match="not in tuple"):
+        names.index("z")
+
+
+def test_messages_do_not_list_thousands_of_names():
+    with refused(r"x0, x1, .*, x99, \.\.\. \(3000 in all\)$"):
+        Points(torch.zeros(3, 2), tuple(f"x{i}" for i in range(3000)))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
