@@ -198,7 +198,10 @@ def test_a_suggestion_for_another_network_is_left_out() -> None:
         (["estimator=stde", "estimator.samples=0"], r"samples must be at least 1; got 0"),
         (["estimator=stde", "estimator.samples=few"], r"estimator\.samples is few; it takes a whole number"),
         (["estimator=hutchinson", "estimator.law=gaus"], r'unknown law "gaus".*Did you mean "gaussian"\?'),
-        (["problem=poisson_hd", "problem.dim=9", "estimator=stde"], r"16 samples without .* has 9 coordinates; take at most 9"),
+        (
+            ["problem=poisson_hd", "problem.dim=9", "estimator=stde"],
+            r"16 samples without .* has 9 coordinates; take at most 9",
+        ),
         (["optimizer=adam", "optimizer.schedule=linea"], r'unknown schedule "linea".*Did you mean "linear"\?'),
         (["trainer=defualt"], r'unknown trainer "defualt".*Did you mean "default"\?'),
         (["experiment=burger"], r'unknown experiment "burger".*Did you mean "burgers"\?'),

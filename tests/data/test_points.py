@@ -1,3 +1,5 @@
+import copy
+import pickle
 import re
 
 import jaxtyping
@@ -5,6 +7,7 @@ import pytest
 import torch
 
 from kjet.data import Points, Rectangle
+from kjet.data.points import Names
 from kjet.errors import ConfigError
 
 
@@ -89,7 +92,11 @@ def test_names_are_checked_once():
     assert [names.index(name) for name in names] == [0, 1]
     assert "x" in names
     assert "z" not in names
-    for other in (copy.deepcopy(names), pickle.loads(pickle.dumps(names)), Points(torch.zeros(1, 2), ("x", "y")).coords):
+    for other in (
+        copy.deepcopy(names),
+        pickle.loads(pickle.dumps(names)),
+        Points(torch.zeros(1, 2), ("x", "y")).coords,
+    ):
         assert other == names
         assert other.index("y") == 1
     with pytest.raises(ValueError, match="not in tuple"):
