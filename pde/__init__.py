@@ -9,7 +9,7 @@ from .biharmonic import Biharmonic
 from .black_scholes import BlackScholes
 from .black_scholes_barenblatt import BlackScholesBarenblatt
 from .burgers import Burgers, Burgers2D
-from .calculus import bilap, curl, d, diffusion, div, dt, grad, lap
+from .calculus import advect, bilap, curl, d, diffusion, div, dt, grad, grad_dot, grad_squared, lap
 from .coordinates import call_with_names
 from .elasticity import Elasticity
 from .equation import Coefficient, Equation, Parameters, record
@@ -46,9 +46,9 @@ __all__ = [
     "HirotaSolitons", "KadomtsevPetviashvili", "KdV", "KdV2D", "KuramotoSivashinsky", "LocalSum", "LowRank",
     "NavierStokes2D", "NavierStokes2DUnsteady", "Parameters", "Plate", "PointFunction", "Poisson", "Profile",
     "Recorded", "Schrodinger", "SemilinearHeat", "SineGordon", "TrivialPredictor", "Unknown", "Values", "Vector",
-    "Wave", "ball_solution", "bbm_soliton", "best_trivial_predictor", "bilap", "call_with_names", "curl", "d",
-    "diffusion", "div", "dt", "from_sympy", "gkdv_soliton", "grad", "lap", "manufactured", "record", "residual_of",
-    "trivial_predictors",
+    "Wave", "advect", "ball_solution", "bbm_soliton", "best_trivial_predictor", "bilap", "call_with_names", "curl", "d",
+    "diffusion", "div", "dt", "from_sympy", "gkdv_soliton", "grad", "grad_dot", "grad_squared", "lap", "manufactured",
+    "record", "residual_of", "trivial_predictors",
 ]  # fmt: skip
 
 for _name, _equation in {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ._sums import balanced
-from .calculus import d, dt
+import torch
+
+from ..typing import Float, Tensor
+from .calculus import advect, dt, lap
 from .equation import Coefficient, Equation, Parameters
 from .expression import Expression
 
@@ -13,8 +15,9 @@ __all__ = ["BlackScholesBarenblatt"]
 class BlackScholesBarenblatt(Equation):
     """``v_t + sigma^2 / 2 sum_i x_i^2 v_ii + r (sum_i x_i v_i - v) = 0``, with terminal values.
 
-    The equation of convex payoffs, for which the largest volatility is the worst. The coefficients ``x_i^2`` vary, so
-    that the sum is taken term by term: O(d) expressions, and one second derivative for each coordinate.
+    The equation of convex payoffs, for which the largest volatility is the worst. Recorded in a few expressions,
+    whatever the number of assets: the drift is one derivative, along the prices, and the sum of second derivatives goes
+    along directions scaled by the prices, all axes or those that an estimator draws.
 
     Args:
         coords: Prices, any number of them, and ``t``.
@@ -26,7 +29,7 @@ class BlackScholesBarenblatt(Equation):
     uncertain volatilities*, 1995.
 
     >>> print(BlackScholesBarenblatt(coords=("x", "t")).record().describe().splitlines()[0])
-    residual: v_t + 0.5 sigma^2 x^2 v_xx + rate (x v_x - v) = 0
+    residual: v_t + 0.5 sigma^2 sum_i square_i v_ii + rate (sum_i prices_i v_i - v) = 0
     """
 
     fields = ("v",)
@@ -36,7 +39,10 @@ class BlackScholesBarenblatt(Equation):
 
     def residual(self, v: Expression, p: Parameters) -> Expression:
         """``v_t + sigma^2 / 2 sum_i x_i^2 v_ii + r (sum_i x_i v_i - v)``."""
-        space = v._frame.space
-        spread = balanced([getattr(p, name) ** 2 * d(v, name, name) for name in space])
-        growth = balanced([getattr(p, name) * d(v, name) for name in space])
+        spread, growth = lap(v, torch.square, positive=True), advect(prices, v)
         return dt(v) + 0.5 * p.sigma**2 * spread + p.rate * (growth - v)
+
+
+def prices(x: Float[Tensor, "n p"]) -> Float[Tensor, "n p"]:
+    """The coordinates themselves."""
+    return x

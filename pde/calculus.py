@@ -1,14 +1,28 @@
-"""Differential operators that read like mathematics: grad, div, curl, lap, bilap, diffusion, dt and d."""
+"""Differential operators that read like mathematics: grad, div, curl, lap, bilap, advect, diffusion, dt and d."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import ConfigError
-from ..jets import Trace, quantity
-from .expression import Expression, Field, Frame, Vector, differentiate
+from ..jets import Derivative, Trace, Varying, quantity
+from ._sums import balanced
+from .expression import (
+    Coordinate,
+    Expression,
+    Field,
+    Frame,
+    Number,
+    Parameter,
+    Product,
+    Sum,
+    Vector,
+    differentiate,
+)
+from .totals import GradientProduct, VaryingSum, written_out
 
-__all__ = ["bilap", "curl", "d", "diffusion", "div", "dt", "grad", "lap"]
+__all__ = ["advect", "bilap", "curl", "d", "diffusion", "div", "dt", "grad", "grad_dot", "grad_squared", "lap"]
 
 
 def d(u: Any, *coords: str) -> Any:
@@ -86,24 +100,113 @@ def curl(v: Any) -> Any:
     return Vector((d(v[2], y) - d(v[1], z), d(v[0], z) - d(v[2], x), d(v[1], x) - d(v[0], y)))
 
 
-def lap(u: Any) -> Any:
-    """Laplacian over the spatial coordinates.
+def lap(u: Any, weight: Callable[[Any], Any] | None = None, *, positive: bool = False) -> Any:
+    """Laplacian over the spatial coordinates; with a weight ``sum_i a_i(x) u_ii``.
 
     Of a field it is one sum, kept by name whatever the number of coordinates: the Taylor pass collapses it, and an
     estimator may replace it.
+
+    Args:
+        u: A scalar, or a vector for that of its components.
+        weight: Function of the spatial coordinates (n, p) with values a (n, p), or what broadcasts to them, such as
+            ``torch.square``. A factor that all coordinates share, or that is trained, belongs before the sum.
+        positive: Whether the weight is never negative, which takes half of the directions.
+
+    >>> import torch
+    >>> from kjet.pde import Frame, record
+    >>> frame = Frame(("x", "y", "t"), ("u",), ("x", "y"), "t")
+    >>> print(record(lambda u: dt(u) - lap(u, torch.square, positive=True), frame).describe().splitlines()[0])
+    residual: u_t - sum_i square_i u_ii = 0
     """
     if isinstance(u, Vector):
-        return Vector(lap(component) for component in u)
+        return Vector(lap(component, weight, positive=positive) for component in u)
     node = _expression(u, "lap")
+    if weight is not None:
+        return _varying(node, 2, weight, positive)
     if isinstance(node, Field):
         _space_of(node._frame)
         return node._apply(quantity({Trace(node._frame.space_axes): 1.0}))
     return div(grad(node))
 
 
+def advect(velocity: Any, u: Any) -> Any:
+    """``velocity . grad(u)`` over the spatial coordinates, the sum of ``a_i u_i``.
+
+    Args:
+        velocity: A vector of expressions; or a function of the spatial coordinates (n, p) with values (n, p), or what
+            broadcasts to them. Of a field the latter is one derivative, along the velocity, whatever the number of
+            coordinates, and never estimated.
+        u: A scalar, or a vector for that of its components.
+
+    >>> import torch
+    >>> from kjet.pde import Frame, record
+    >>> def spin(x):
+    ...     return torch.stack([-x[..., 1], x[..., 0]], -1)
+    >>> recorded = record(lambda u: dt(u) + advect(spin, u), Frame(("x", "y", "t"), ("u",), ("x", "y"), "t"))
+    >>> print(recorded.describe().splitlines()[0])
+    residual: u_t + sum_i spin_i u_i = 0
+    """
+    if isinstance(u, Vector):
+        return Vector(advect(velocity, component) for component in u)
+    node = _expression(u, "advect")
+    return velocity @ grad(node) if isinstance(velocity, Vector) else _varying(node, 1, velocity, False)
+
+
+def _varying(u: Expression, order: int, weight: Callable[[Any], Any], positive: bool) -> Expression:
+    _space(u)
+    wanted, scale = Varying(u._frame.space_axes, order, weight, positive), _multiple(u)
+    if isinstance(u, Field) and scale:
+        return scale * VaryingSum(u._name, wanted, u._frame)  # type: ignore[no-any-return]
+    return written_out(u, wanted)
+
+
 def bilap(u: Any) -> Any:
     """Laplacian of the Laplacian over the spatial coordinates."""
     return lap(lap(u))
+
+
+def grad_dot(u: Any, v: Any) -> Any:
+    """``grad(u) . grad(v)`` over the spatial coordinates, the sum of ``u_i v_i``.
+
+    Of two fields it is one sum, kept by name whatever the number of coordinates: it takes the first derivatives that a
+    Laplacian in the same residual carries in any case, and an estimator may replace it. ``grad(u) @ grad(v)`` has the
+    same value, from one expression for each coordinate, and is never estimated. Sums and products of fields and
+    coordinates go by the product rule; anything else is written out.
+
+    Args:
+        u: A scalar.
+        v: A scalar.
+    """
+    return _dot(_expression(u, "grad_dot"), _expression(v, "grad_dot"))
+
+
+def grad_squared(u: Any) -> Any:
+    """``|grad(u)|^2`` over the spatial coordinates, see :func:`grad_dot`."""
+    return grad_dot(u, u)
+
+
+def _dot(left: Expression, right: Expression) -> Expression:
+    space = _space(left)
+    scales = [_multiple(node) for node in (left, right)]
+    if isinstance(left, Field) and isinstance(right, Field) and all(scales):
+        return scales[0] * scales[1] * GradientProduct(left._name, right._name, left._frame)  # type: ignore[operator]
+    for one, other in ((left, right), (right, left)):
+        match one:
+            case Number() | Parameter():
+                return Number(0.0, one._frame)
+            case Coordinate():
+                return d(other, one._name) if one._name in space else Number(0.0, one._frame)  # type: ignore[no-any-return]
+            case Sum():
+                return _dot(one._left, other) + _dot(one._right, other)  # type: ignore[no-any-return]
+            case Product():
+                return one._left * _dot(one._right, other) + one._right * _dot(one._left, other)  # type: ignore[no-any-return]
+    return balanced([a * b for a, b in zip(grad(left), grad(right), strict=True)])
+
+
+def _multiple(node: Expression) -> float | None:
+    """Coefficient of a field that is not differentiated."""
+    terms = dict(node._terms) if isinstance(node, Field) else {}
+    return terms.get(Derivative()) if len(terms) == 1 else None
 
 
 def diffusion(a: Any, u: Any) -> Any:

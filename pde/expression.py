@@ -9,13 +9,13 @@ Taylor arithmetic along the directions that the derivative needs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from ..errors import ConfigError, unknown
-from ..jets import Derivative, Quantity, SparseIndex, quantity
+from ..jets import Derivative, Quantity, SparseIndex, Trace, quantity
 from ..jets.derivative import sparse
 from ..typing import Tensor
 from .frame import Frame
@@ -30,6 +30,7 @@ __all__ = [
     "Frame",
     "Number",
     "Parameter",
+    "Total",
     "Vector",
     "as_expression",
     "differentiate",
@@ -223,6 +224,28 @@ class Field(Expression):
         if sum(derivative.terms for derivative, _ in self._terms) > _WRITTEN_OUT:
             return self._terms
         return Quantity.of({Derivative(index): c for index, c in self._terms.expanded().items()})
+
+
+class Total(Expression):
+    """A sum over the spatial coordinates that is kept by name: the plan delivers its value.
+
+    Attributes:
+        _key: What it is known by.
+        _wanted: What the plan is asked for.
+        _trace: Sum of derivatives whose directions estimate it; None if it is always exact.
+    """
+
+    _key: Any
+    _wanted: Any
+    _trace: Trace | None
+
+    def _pick(self, y: Mapping[Any, Tensor]) -> Tensor:
+        """Take the value at each point from what the plan read of the network's outputs."""
+        raise NotImplementedError
+
+    def _differentiated(self, axis: int) -> Expression:
+        """Differentiate along a coordinate."""
+        raise NotImplementedError
 
 
 class Apply(Expression):
@@ -424,6 +447,8 @@ def _derivative(node: Expression, axis: int) -> Expression:
             return _composite(node, frame.unit(axis))
         case Composite():
             return _composite(node._call, sparse((*node._index, (axis, 1))))
+        case Total():
+            return node._differentiated(axis)
         case _:
             raise ConfigError(f'"{node}" is known at the points only and has no derivative')
 

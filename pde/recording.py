@@ -13,6 +13,7 @@ from ..jets import Plan, Quantity
 from ..jets.plan import Source
 from ..typing import Float, Tensor
 from ._composite import evaluate_composite, substitute
+from ._linear import check_linear
 from .expression import (
     Apply,
     Composite,
@@ -25,6 +26,7 @@ from .expression import (
     Parameter,
     Product,
     Sum,
+    Total,
     Vector,
 )
 from .gathering import gathered
@@ -40,13 +42,13 @@ class Values:
 
     Attributes:
         x: Coordinates (n, d).
-        fields: For each field and sum of derivatives, a value at each point (n,).
+        fields: For each field and sum of derivatives, and each sum over coordinates by its key, a value at each point.
         parameters: A scalar, or one value at each point, for each parameter.
         data: Columns that came with the points (n,).
     """
 
     x: Float[Tensor, "n d"]
-    fields: Mapping[tuple[str, Quantity], Float[Tensor, " n"]]
+    fields: Mapping[Any, Float[Tensor, " n"]]
     parameters: Mapping[str, Tensor | float] = field(default_factory=dict)
     data: Mapping[str, Tensor] = field(default_factory=dict)
 
@@ -75,16 +77,21 @@ class Recorded:
         self._order = _topological(self._outputs)
         leaves = [node for node in self._order if isinstance(node, Field)]
         self.leaves: tuple[tuple[str, Quantity], ...] = tuple(dict.fromkeys((n._name, n._terms) for n in leaves))
+        self.totals = tuple({n._key: n for n in self._order if isinstance(n, Total)}.values())
         self.parameters = tuple(dict.fromkeys(n._name for n in self._order if isinstance(n, Parameter)))
         self.data = tuple(dict.fromkeys(n._name for n in self._order if isinstance(n, Data)))
         self.estimator, self.scales = estimator, scales
         # Sums that may be too long to write out are planned when an estimator is known, or when asked for.
-        short = sum(derivative.terms for _, terms in self.leaves for derivative, _ in terms) <= _SHORT
+        whole = len(self.frame.space) * len(self.totals)
+        short = whole + sum(derivative.terms for _, terms in self.leaves for derivative, _ in terms) <= _SHORT
         self._plan = self._planned() if short or estimator is not None else None
 
     def _planned(self) -> Plan:
         scales = None if self.scales is None else tuple(self.scales[name] for name in self.frame.coords)
-        return Plan.build([terms for _, terms in self.leaves], self.frame.d, self.estimator, scales=scales)
+        names = [*(terms for _, terms in self.leaves), *(total._wanted for total in self.totals)]
+        plan = Plan.build(names, self.frame.d, self.estimator, scales=scales)
+        check_linear(self._order, plan)
+        return plan
 
     @property
     def plan(self) -> Plan:
@@ -96,7 +103,8 @@ class Recorded:
     @property
     def order(self) -> int:
         """Highest derivative order read."""
-        return max((terms.order for _, terms in self.leaves), default=0)
+        orders = [terms.order for _, terms in self.leaves]
+        return max([*orders, *(total._wanted.order for total in self.totals)], default=0)
 
     def to(self, device: torch.device | str) -> Recorded:
         """Return the same residuals with their plan on a device, so that evaluating them copies nothing there."""
@@ -105,12 +113,15 @@ class Recorded:
         return moved
 
     def estimated(self, estimator: Source | None) -> Recorded:
-        """Return the same residuals with sums over coordinates (``lap``, ``bilap``) left to an estimator.
+        """Return the same residuals with sums over coordinates (``lap``, ``grad_dot``) left to an estimator.
 
         Its plan needs draws: ``recorded.plan(f, x, recorded.plan.draw(len(x), generator, x.dtype, x.device))``.
 
         Args:
             estimator: Such as ``kjet.jets.STDE(samples=16)``; None to sum exactly.
+
+        Raises:
+            EstimatorError: If a residual is no linear function of the estimates, which would be biased.
         """
         return self._again(self._outputs, estimator, self.scales)
 
@@ -147,9 +158,10 @@ class Recorded:
         other = self._again(gathered(self._outputs, known), self.estimator, self.scales)
         return other if other.plan.cost() < self.plan.cost() else self
 
-    def field_values(self, y: Mapping[Quantity, Float[Tensor, "n m"]]) -> dict[tuple[str, Quantity], Tensor]:
+    def field_values(self, y: Mapping[Any, Float[Tensor, "n m *"]]) -> dict[Any, Tensor]:
         """Pick each field's column from what the plan read of the network's outputs."""
-        return {(name, terms): y[terms][..., self.frame.fields.index(name)] for name, terms in self.leaves}
+        columns = {(name, terms): y[terms][..., self.frame.fields.index(name)] for name, terms in self.leaves}
+        return columns | {total._key: total._pick(y) for total in self.totals}
 
     def __call__(self, values: Values) -> list[Float[Tensor, " n"]]:
         """Evaluate every output at the points."""
@@ -189,6 +201,8 @@ def _evaluate(node: Expression, known: Mapping[Expression, Any], values: Values)
     match node:
         case Field():
             return values.fields[node._name, node._terms]
+        case Total():
+            return values.fields[node._key]
         case Coordinate():
             return values.x[..., node._axis]
         case Number():

@@ -1,18 +1,23 @@
-"""Work shared by several processes: points along one axis of a mesh, directions of jets along the other.
+"""Work shared by several processes: points, directions of jets and columns of a first layer along the axes of a mesh.
 
 Every process runs the same program on its part. Operator values are added before the residual is formed, gradients once
 after it, and the result is that of one process.
 """
 
+from .column_parallel import ColumnParallelLinear
+from .columns import Columns
 from .directional import directional_sum, laplacian
+from .gradients import reduce_gradients, replicated
 from .mesh import Axis, Mesh, Share
 from .plan import ShardedPlan
-from .reduction import reduce_gradients, sum_over
+from .reduction import sum_over
 from .replicas import ReplicaError, check_replicas
 from .start import connected
 
 __all__ = [
     "Axis",
+    "ColumnParallelLinear",
+    "Columns",
     "Mesh",
     "ReplicaError",
     "ShardedPlan",
@@ -22,5 +27,6 @@ __all__ = [
     "directional_sum",
     "laplacian",
     "reduce_gradients",
+    "replicated",
     "sum_over",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ..jets import Layout, Plan, Quantity
-from ..jets._builder import Atom, Blueprint
-from ..jets._bundles import Bundle
+from ..jets import Layout, Plan
+from ..jets.blueprint import Atom, Blueprint, count_of
+from ..jets.bundles import Bundle
+from ..jets.plan import Delivered
 from ..jets.seeds import Seeds
 from ..typing import Float, Tensor
 from .mesh import Axis
@@ -24,12 +25,12 @@ class Part:
 
     Attributes:
         plan: Gives, for quantities in `summed`, a part of the value, and the others whole.
-        summed: Quantities whose parts are to be added over the ranks.
+        summed: Quantities, and products of gradients, whose parts are to be added over the ranks.
         draws: For each draw of the plan, the first and last, exclusive, of the directions that this rank pushes.
     """
 
     plan: Plan
-    summed: tuple[Quantity, ...]
+    summed: tuple[Delivered, ...]
     draws: tuple[tuple[int, int], ...]
 
 
@@ -38,18 +39,22 @@ def part_of(plan: Plan, axis: Axis) -> Part:
 
     Directions that end in a sum are shared; rank 0 has one of each sum at least. What else belongs to a quantity with a
     sum in it (single derivatives, the value, first derivatives carried along) is rank 0's alone, and so are directions
-    that nothing else needs. Quantities without a sum are delivered by every rank.
+    that nothing else needs. Quantities without a sum are delivered by every rank. Products of gradients are summed over
+    directions, too: those that are shared, or a share of the axes.
     """
     draws = tuple(axis.run(len(family.weights)) for family in plan.sources)
     if axis.size == 1:
         return Part(plan, (), draws)
     sharing = _Sharing(plan, axis, draws)
     outer = []
-    for bundle, coefficients in plan.outer:
-        first, last = axis.run(bundle.count)
+    for whole in plan.outer:
+        bundle = whole.bundle
+        first, last = axis.run(bundle.count) if bundle.draw is None else draws[bundle.draw]
         if first < last:
-            outer.append((_exact_part(bundle, first, last), coefficients))
-    summed = tuple(name for place, name in enumerate(plan.quantities) if place in sharing.summed)
+            part = _exact_part(bundle, first, last) if bundle.draw is None else _sampled_part(bundle, first, last)
+            outer.append(whole._replace(bundle=part))
+    found = tuple(name for place, name in enumerate(plan.quantities) if place in sharing.summed)
+    summed: tuple[Delivered, ...] = (*found, *plan.products)
     return Part(replace(plan, blueprint=sharing.blueprint(), outer=tuple(outer)), summed, draws)
 
 
@@ -71,7 +76,7 @@ class _Row:
 
     @property
     def count(self) -> int:
-        return self.atom.count if isinstance(self.atom, Bundle) else 1
+        return count_of(self.atom)
 
 
 class _Sharing:
@@ -79,14 +84,30 @@ class _Sharing:
 
     def __init__(self, plan: Plan, axis: Axis, draws: tuple[tuple[int, int], ...]) -> None:
         self.axis, self.draws, self.whole, self.layout = axis, draws, plan.blueprint, plan.layout
-        outside = {i for _, coefficients in plan.outer for i, c in enumerate(coefficients) if c}
-        reads = self.whole.reads
+        outside = {i for outer in plan.outer for i, c in enumerate(outer.coefficients) if c}
+        reads, self.starts = self.whole.reads, self.whole.starts()
         self.summed = outside | {i for i, found in enumerate(reads) if any(self._is_sum(k, row) for k, row, _ in found)}
         first = axis.rank == 0
         self.reads = [
             [read for read in found if first or place not in self.summed or self._is_sum(*read[:2])]
             for place, found in enumerate(reads)
         ]
+        self.ending = self._ending()
+        self.slopes = [self._slopes(atoms) for atoms in self.whole.slopes]
+
+    def _slopes(self, atoms: Sequence[Atom]) -> list[int]:
+        """Places of single directions whose first derivatives this rank multiplies.
+
+        Those that it pushes for a sum in any case, and its share of those that no rank pushes for one.
+        """
+        layout = self.layout
+        singles = [self.starts[atom] for atom in atoms if not isinstance(atom, Bundle)]
+        shared = {
+            at for at in singles for k in range(1, layout.order + 1) if layout.kept[k - 1] <= at < layout.active(k)
+        }
+        others = [at for at in singles if at not in shared]
+        first, last = self.axis.run(len(others))
+        return sorted([*(at for at in singles if at in self.ending), *others[first:last]])
 
     def _is_sum(self, k: int, row: int) -> bool:
         return k > 0 and row >= self.layout.kept[k - 1]
@@ -116,7 +137,12 @@ class _Sharing:
                 if (k, row) in read and (self.axis.rank == 0 or not self._is_sum(k, row)):
                     bends[k - 1][moved(k, row)] = vector
         atoms = tuple(row.atom for row in rows)
-        return replace(self.whole, atoms=atoms, layout=layout, reads=reads, bends=tuple(bends))
+        here = {row.start: row.atom for row in rows}
+        slopes = [tuple(here[at] for at in places) for places in self.slopes]
+        for place, whole in enumerate(self.whole.slopes):
+            bundles = (here.get(self.starts[atom]) for atom in whole if isinstance(atom, Bundle))
+            slopes[place] += tuple(atom for atom in bundles if atom is not None)
+        return replace(self.whole, atoms=atoms, layout=layout, reads=reads, bends=tuple(bends), slopes=tuple(slopes))
 
     def _rows(self) -> list[_Row]:
         """Directions of this rank, as a layout wants them sorted."""
@@ -124,8 +150,10 @@ class _Sharing:
         for k, row, _ in itertools.chain(*self.reads):
             if k and not self._is_sum(k, row):
                 needed[row] = max(k, needed.get(row, 0))
+        for place in itertools.chain(*self.slopes):
+            needed.setdefault(place, 1)
         found: list[_Row] = []
-        ending, start = self._ending(), 0
+        ending, start = self.ending, 0
         for atom in self.whole.atoms:
             if isinstance(atom, Bundle):
                 found += self._bundle(atom, start)
@@ -141,8 +169,7 @@ class _Sharing:
 
     def _ending(self) -> dict[int, int]:
         """Orders at which this rank's single directions end in a sum, by place."""
-        starts = itertools.accumulate((_count(atom) for atom in self.whole.atoms), initial=0)
-        singles = [at for atom, at in zip(self.whole.atoms, starts, strict=False) if not isinstance(atom, Bundle)]
+        singles = [at for atom, at in self.starts.items() if not isinstance(atom, Bundle)]
         found: dict[int, int] = {}
         for k in range(1, self.layout.order + 1):
             inside = [at for at in singles if self.layout.kept[k - 1] <= at < self.layout.active(k)]
@@ -152,18 +179,24 @@ class _Sharing:
 
     def _bundle(self, bundle: Bundle, start: int) -> list[_Row]:
         """This rank's directions of a bundle: the same of every run, made of the same drawn vectors."""
-        assert bundle.draw is not None  # exact sums have passes of their own
+        if bundle.draw is None:  # an exact sum; each of its directions is on one rank
+            first, last = self.axis.run(bundle.count)
+            before = start - self.layout.kept[bundle.order - 1]
+            columns = tuple(range(before + first, before + last))
+            part = _exact_part(bundle, first, last)
+            return [_Row(part, bundle.order, columns, start)] if first < last else []
         first, last = self.draws[bundle.draw]
         if first == last:
             return []
-        runs: list[Run] = []
-        columns: list[int] = []
+        part = _sampled_part(bundle, first, last)
+        if bundle.kept:
+            return [_Row(part, bundle.order, None, start)]
+        found: list[int] = []
         before = start - self.layout.kept[bundle.order - 1]
-        for count, weight in bundle.runs:
-            runs.append((last - first, weight[first:last] if isinstance(weight, Tensor) else weight))
-            columns += range(before + first, before + last)
+        for count, _ in bundle.runs:
+            found += range(before + first, before + last)
             before += count
-        return [_Row(replace(bundle, runs=tuple(runs)), bundle.order, tuple(columns), start)]
+        return [_Row(part, bundle.order, tuple(found), start)]
 
     def _layout(self, rows: list[_Row]) -> Layout:
         kept, weights = [], []
@@ -175,8 +208,10 @@ class _Sharing:
         return Layout(tuple(kept), tuple(weights))
 
 
-def _count(atom: Atom) -> int:
-    return atom.count if isinstance(atom, Bundle) else 1
+def _sampled_part(bundle: Bundle, first: int, last: int) -> Bundle:
+    """What is made of some of the drawn vectors: the same places of every run."""
+    cut = ((last - first, weight[first:last] if isinstance(weight, Tensor) else weight) for _, weight in bundle.runs)
+    return replace(bundle, runs=tuple(cut))
 
 
 def _exact_part(bundle: Bundle, first: int, last: int) -> Bundle:

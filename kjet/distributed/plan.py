@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from ..jets import Plan, Quantity
+from ..jets import Plan
+from ..jets.plan import Delivered
 from ..jets.seeds import Seeds
 from ..typing import Float, Tensor
 from ._parts import Part, part_of
@@ -76,7 +77,7 @@ class ShardedPlan:
 
     def __call__(
         self, function: Callable[[Any], Any], x: Float[Tensor, "n d"], draws: Sequence[Seeds] = ()
-    ) -> dict[Quantity, Tensor]:
+    ) -> dict[Delivered, Tensor]:
         """Evaluate every derivative of ``function`` at this process's points.
 
         Args:
@@ -90,6 +91,8 @@ class ShardedPlan:
         values = self.part.plan(function, x, draws)
         summed = self.part.summed
         if summed:
-            total = sum_over(torch.stack([values[name] for name in summed]), self.mesh.direction)
-            values |= dict(zip(summed, total.unbind(0), strict=True))
+            parts = [values[name] for name in summed]
+            total = sum_over(torch.cat([part.flatten() for part in parts]), self.mesh.direction)
+            found = total.split([part.numel() for part in parts])
+            values |= {name: sums.reshape(part.shape) for name, sums, part in zip(summed, found, parts, strict=True)}
         return values

@@ -16,46 +16,73 @@ replicated once, too. (It is the transpose of the sum over ranks, which adds P g
 is sent. What flows back when a gradient is differentiated again is not equal, and is added.) The mean is right for
 every derivative of something that all P ranks hold alike: for a gradient, and row by row for a Jacobian. Over data
 ranks, whose losses are parts of one mean, gradients are summed. Both are one all-reduce: :meth:`Mesh.reduce`.
+
+For column ranks v is the first layer's value, and the same holds. A weight that only one of them has is the exception:
+its gradient comes with the factor P, and there is nothing to take the mean with, so that it is divided by P.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, overload
 
 import torch
 import torch.distributed as dist
 
+from ..jets import Jet
 from ..typing import Float, Tensor
-from .mesh import Axis, Mesh
+from .mesh import Axis
 
-__all__ = ["reduce_gradients", "sum_over"]
+__all__ = ["sum_over"]
 
 
-def sum_over(value: Float[Tensor, "*n"], axis: Axis) -> Float[Tensor, "*n"]:
+@overload
+def sum_over(value: Tensor, axis: Axis) -> Tensor: ...
+
+
+@overload
+def sum_over(value: Jet, axis: Axis) -> Jet: ...
+
+
+@overload
+def sum_over(value: Tensor | Jet, axis: Axis) -> Tensor | Jet: ...
+
+
+def sum_over(value: Float[Tensor, "*n"] | Jet, axis: Axis) -> Float[Tensor, "*n"] | Jet:
     """Sum over the ranks of an axis, differentiably; every rank gets the sum.
 
     What is computed from the sum must be computed alike on all ranks of the axis; gradients are then reduced by
-    :func:`reduce_gradients` or :meth:`Mesh.reduce`. Forward mode (``torch.func.jvp``) sums the tangents, and is right
-    on every rank at once, if all of them use it.
+    :func:`kjet.distributed.reduce_gradients` or :meth:`Mesh.reduce`. Forward mode (``torch.func.jvp``) sums the
+    tangents, and is right on every rank at once, if all of them use it.
 
     A derivative that autograd takes of something formed from the sum is this rank's, and stands for the whole only in
     the mean over the ranks. So a derivative with respect to the points that is needed in a residual is
     ``sum_over(derivative, axis) / axis.size``; better, jets deliver it. Derivatives of any order can be taken so.
 
     Args:
-        value: This rank's part, of the same shape on all of them.
+        value: This rank's part, of the same shape on all of them; of a jet all coefficients, in the same layout.
         axis: The ranks.
 
     Cost: one all-reduce of the value; nothing on the way back, and one where a gradient is differentiated again.
 
-    >>> sum_over(torch.ones(2), Mesh().direction)
+    >>> sum_over(torch.ones(2), Axis())
     tensor([1., 1.])
     """
     if axis.group is None or value.numel() == 0:
         return value
+    if isinstance(value, Jet):
+        return _sum_jet(value, axis)
     function = _Traced if torch.compiler.is_compiling() else _Sum
     return function.apply(value, axis.group, axis.size)
+
+
+def _sum_jet(value: Jet, axis: Axis) -> Jet:
+    """Add all coefficients in one exchange; which of them are zero is the same on all ranks."""
+    if value.stack is not None:
+        return Jet.stacked(sum_over(value.stack, axis), value.layout)
+    present = [c for c in value.coefficients if c is not None]
+    flat = sum_over(torch.cat([c.reshape(-1) for c in present]), axis)
+    parts = iter(flat.split([c.numel() for c in present]))
+    return Jet([None if c is None else next(parts).reshape(c.shape) for c in value.coefficients], value.layout)
 
 
 def _sum(value: Tensor, group: dist.ProcessGroup) -> Tensor:
@@ -123,38 +150,3 @@ class _Traced(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return ctx.size * gradient, None, None
-
-
-def reduce_gradients(parameters: Iterable[Tensor], mesh: Mesh, *values: Tensor) -> list[Tensor]:
-    """Make the gradients of all processes the gradient of the whole loss, in one exchange.
-
-    Call it on all processes after ``loss.backward()``, where the loss is each process's part (:meth:`Share.mean`).
-    A parameter without a gradient on some processes has one afterwards if any of them has.
-
-    Args:
-        parameters: The same on all processes, in the same order; those that need no gradient are passed over.
-        mesh: The processes.
-        *values: What else is to be reduced along with them, such as the loss itself.
-
-    Returns:
-        The values of the whole: sums over the data ranks, means over the direction ranks.
-
-    >>> w = torch.ones(1, requires_grad=True)
-    >>> loss = (3 * w).sum()
-    >>> loss.backward()
-    >>> reduce_gradients([w], Mesh(), loss), w.grad
-    ([tensor(3.)], tensor([3.]))
-    """
-    trained = [p for p in parameters if p.requires_grad]
-    if mesh.world.group is None or not trained:
-        return mesh.reduce(*values)
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
-    # Ranks must agree on what travels, so each tells which parameters it used rather than leave some out.
-    used = torch.tensor([float(p.grad is not None) for p in trained]).to(gradients[0])
-    counts, *reduced = mesh.reduce(used, *gradients, *values)
-    for place, (p, total) in enumerate(zip(trained, reduced, strict=False)):
-        if p.grad is not None:
-            p.grad.copy_(total)
-        elif bool(counts[place]):
-            p.grad = total.clone()
-    return reduced[len(trained) :]

@@ -3,36 +3,20 @@
 Imports torch and nothing else of kjet beyond errors and types, and can be used by itself.
 """
 
-from . import (  # noqa: F401  (importing registers the rules)
-    _activations,
-    _arithmetic,
-    _attention,
-    _elementwise,
-    _linalg,
-    _methods,
-    _normalise,
-    _pieces,
-    _piecewise,
-    _power,
-    _products,
-    _recurrent,
-    _scatter,
-    _select,
-    _shapes,
-    _special,
-    _structure,
-    reference,
-)
+from . import ops, reference  # noqa: F401  (importing the operations registers their rules)
+from ._registry import rule, rules
 from .api import Exact, biharmonic, contract, jet, laplacian, partials
 from .curves import unique_sparse_tangent
 from .derivative import Derivative, Quantity, SparseIndex, Trace, quantity
 from .diagnose import Finding, diagnose, watch
 from .estimators import STDE, Auto, ControlVariate, EstimatorError, Hutchinson, Weighted
-from .jet import Jet, rule, rules
+from .jet import Jet
 from .layout import Layout
 from .operator import Biharmonic, Laplacian, LinearOperator, Operator
 from .plan import Plan
 from .seeds import OneHot, PerPoint, Seeds, Shared
+from .traces import GradientProducts
+from .varying import Varying
 
 __all__ = [
     "STDE",
@@ -43,6 +27,7 @@ __all__ = [
     "EstimatorError",
     "Exact",
     "Finding",
+    "GradientProducts",
     "Hutchinson",
     "Jet",
     "Laplacian",
@@ -57,6 +42,7 @@ __all__ = [
     "Shared",
     "SparseIndex",
     "Trace",
+    "Varying",
     "Weighted",
     "biharmonic",
     "contract",

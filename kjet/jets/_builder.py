@@ -3,131 +3,38 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import torch
 
-from ..errors import ConfigError
 from ..typing import Float, Tensor
-from ._bundles import Bundle
+from .blueprint import Atom, Blueprint, Options, Symbol, count_of
+from .bundles import Bundle
 from .curves import Curve
-from .derivative import SparseIndex, total_order
-from .directions import Direction, decompose
+from .directions import Direction
+from .indices import SparseIndex, total_order
 from .layout import Layout
 
-__all__ = ["Atom", "Blueprint", "Options", "Symbol", "blueprint", "powers_of_two"]
-
-Atom = Direction | Bundle | Curve
-"""What a sum takes up as a whole: one direction, many with fixed weights, or a curve."""
+__all__ = ["blueprint"]
 
 Group = tuple[dict[Atom, Fraction], dict[int, Fraction]]
 """A sum at one order: weights of its atoms, and first derivatives by axis that are carried along; up to a factor."""
 
 
-@dataclass(frozen=True, eq=False)
-class Symbol:
-    """A quantity, sorted by what has to be done about it.
+def blueprint(symbols: Sequence[Symbol], options: Options, slopes: Sequence[Sequence[Atom]] = ()) -> Blueprint:
+    """Work out the cheaper of two plans: with first derivatives carried by higher ones, and without.
 
-    Attributes:
-        terms: Plain derivatives by order, with exact coefficients.
-        bundles: Bundles that stand in the same pass, with coefficients.
-        outer: Bundles that are evaluated in passes of their own.
+    Args:
+        symbols: What is wanted.
+        options: How mixed derivatives are decomposed.
+        slopes: Directions along which first derivatives are wanted one by one, for each array of their products.
     """
-
-    terms: Mapping[int, Mapping[SparseIndex, Fraction]]
-    bundles: Mapping[Bundle, Fraction]
-    outer: Mapping[Bundle, Fraction]
-
-    @property
-    def carried(self) -> dict[int, Fraction]:
-        """First derivatives by axis, where higher ones of the same pass stand beside them."""
-        highest = max([*self.terms, *(bundle.order for bundle in self.bundles)], default=0)
-        return {} if highest < 2 else {index[0][0]: c for index, c in self.terms.get(1, {}).items()}
-
-
-@dataclass(frozen=True)
-class Options:
-    """How mixed derivatives are decomposed.
-
-    Attributes:
-        curves: Take a single curve with sparse tangents where it needs fewer channels.
-        scales: Lengths by axis over which the function changes; directions of mixed derivatives have such entries.
-    """
-
-    curves: bool = False
-    scales: tuple[Fraction, ...] | None = None
-
-    def decompose(self, terms: Mapping[SparseIndex, Fraction], known: Sequence[Direction]) -> dict[Direction, Fraction]:
-        """Weights of directions, which are integer vectors in the scaled coordinates."""
-        if self.scales is None:
-            return decompose(terms, known)
-        scales, order = self.scales, total_order(next(iter(terms)))
-        scaled = {index: c / math.prod(scales[axis] ** k for axis, k in index) for index, c in terms.items()}
-        original: dict[Direction, Direction] = {}
-        for v in known:
-            inner = tuple((axis, Fraction(e) / scales[axis] if len(v) > 1 else Fraction(e)) for axis, e in v)
-            if all(e.denominator == 1 for _, e in inner):  # those of an estimator are not scaled
-                original[tuple((axis, int(e)) for axis, e in inner)] = v
-        found: dict[Direction, Fraction] = {}
-        for v, weight in decompose(scaled, tuple(original)).items():
-            if len(v) == 1:  # axes stay as they are: other derivatives use them
-                found[v] = weight * scales[v[0][0]] ** order
-            else:
-                found[tuple((axis, e * scales[axis]) for axis, e in v)] = weight  # type: ignore[misc]
-        return found
-
-
-def powers_of_two(scales: Sequence[float] | None, d: int) -> tuple[Fraction, ...] | None:
-    """Round positive scales to powers of two, which multiply without rounding.
-
-    Raises:
-        ConfigError: If they are not d positive numbers.
-    """
-    if scales is None:
-        return None
-    values = [float(scale) for scale in scales]
-    if len(values) != d or not all(0 < value < math.inf for value in values):
-        raise ConfigError(f"scales need {d} positive numbers, one for each coordinate; got {values}")
-    return tuple(Fraction(2) ** round(math.log2(value)) for value in values)
-
-
-@dataclass(frozen=True, eq=False)
-class Blueprint:
-    """Everything that a plan is made of.
-
-    Attributes:
-        atoms: In the order of the rows.
-        layout: Rows of the jets.
-        reads: For each quantity, ``(order, row, factor)`` with the factorial included; order 0 is the value.
-        bends: For each order, vectors of its rows by axis, ``{row: {axis: entry}}``.
-        parts: For each quantity, the weights of atoms by order.
-        symbols: The quantities themselves.
-        carried: For each quantity, first derivatives by axis that are carried along.
-    """
-
-    atoms: tuple[Atom, ...]
-    layout: Layout
-    reads: tuple[tuple[tuple[int, int, float], ...], ...]
-    bends: tuple[dict[int, dict[int, float]], ...]
-    parts: tuple[Mapping[int, Mapping[Atom, Fraction]], ...]
-    symbols: tuple[Symbol, ...]
-    carried: tuple[Mapping[int, Fraction], ...]
-
-    def cost(self) -> int:
-        """Channels."""
-        return self.layout.channels()
-
-
-def blueprint(symbols: Sequence[Symbol], options: Options) -> Blueprint:
-    """Work out the cheaper of two plans: with first derivatives carried by higher ones, and without."""
-    straight = _Builder(symbols, frozenset(), options).build()
+    straight = _Builder(symbols, frozenset(), options, slopes).build()
     carrying = {place for place, symbol in enumerate(symbols) if symbol.carried}
     while carrying:
-        curved = _Builder(symbols, frozenset(carrying), options).build()
+        curved = _Builder(symbols, frozenset(carrying), options, slopes).build()
         if isinstance(curved, Blueprint):
             assert isinstance(straight, Blueprint)  # nothing to carry
             return straight if straight.cost() <= curved.cost() else curved
@@ -143,20 +50,34 @@ class _Builder:
         symbols: What is wanted.
         carrying: Places of those whose sums of higher derivatives carry the first derivatives beside them.
         options: How mixed derivatives are decomposed.
+        slopes: Directions whose first derivatives are kept.
     """
 
-    def __init__(self, symbols: Sequence[Symbol], carrying: frozenset[int], options: Options) -> None:
+    def __init__(
+        self,
+        symbols: Sequence[Symbol],
+        carrying: frozenset[int],
+        options: Options,
+        slopes: Sequence[Sequence[Atom]] = (),
+    ) -> None:
         self.symbols, self.options = symbols, options
         self.orders: dict[Direction | Curve, int] = {}
-        self.bundles = tuple(dict.fromkeys(bundle for symbol in symbols for bundle in symbol.bundles))
+        self.slopes = tuple(tuple(atoms) for atoms in slopes)
+        self.kept = frozenset(itertools.chain(*self.slopes))
+        found = [bundle for symbol in symbols for bundle in symbol.bundles]
+        self.bundles = tuple(dict.fromkeys([*found, *(atom for atom in self._kept() if isinstance(atom, Bundle))]))
         self.carried = [symbol.carried if place in carrying else {} for place, symbol in enumerate(symbols)]
         self.parts: list[dict[int, dict[Atom, Fraction]]] = [{} for _ in symbols]
         self._place_bundles()
+        self._use((atom for atom in self._kept() if not isinstance(atom, Bundle | Curve)), 1)
         # Pure derivatives first, so that mixed ones can reuse their directions; high orders first for the same reason.
         for mixed in (False, True):
             for place, order, terms in sorted(self._homogeneous(), key=lambda entry: -entry[1]):
                 if any(len(index) > 1 for index in terms) == mixed and not (mixed and self._on_curves(place, terms)):
                     self._place(place, order, self._directions(order, terms))
+
+    def _kept(self) -> Iterable[Atom]:
+        return itertools.chain(*self.slopes)  # in order, unlike the set
 
     def _homogeneous(self) -> Iterable[tuple[int, int, Mapping[SparseIndex, Fraction]]]:
         for place, symbol in enumerate(self.symbols):
@@ -168,6 +89,7 @@ class _Builder:
         for place, symbol in enumerate(self.symbols):
             for bundle, c in symbol.bundles.items():
                 self._place(place, bundle.order, {bundle: c})
+            for bundle, c in (*symbol.bundles.items(), *symbol.outer.items()):
                 lone = {direction: c * weight for direction, weight in bundle.lone.items()}
                 self._use(lone, bundle.order)
                 self._place(place, bundle.order, lone)
@@ -219,26 +141,27 @@ class _Builder:
         for k in range(1, highest + 1):
             summed, groups = self.sums[k]
             goes_on = [atom for atom in atoms if self._order(atom) >= k and atom not in summed]
-            kept.append(sum(atom.count if isinstance(atom, Bundle) else 1 for atom in goes_on))
+            kept.append(sum(count_of(atom) for atom in goes_on))
             rows = [self._row(group, [atom for atom in atoms if atom in summed]) for group, _ in groups]
             weights.append(torch.stack(rows) if summed else None)
         layout = Layout(tuple(kept), tuple(weights))
-        starts = dict(zip(atoms, itertools.accumulate([0, *(_count(atom) for atom in atoms)]), strict=False))
+        starts = dict(zip(atoms, itertools.accumulate([0, *(count_of(atom) for atom in atoms)]), strict=False))
         reads = [self._reads(place, starts, layout) for place in range(len(self.symbols))]
         bends = self._bends(reads, atoms, starts, layout)
         if isinstance(bends, int):
             return bends
         values = [symbol.terms.get(0, {}).get(()) for symbol in self.symbols]
         whole = tuple(((0, 0, float(c)), *found) if c else tuple(found) for c, found in zip(values, reads, strict=True))
-        return Blueprint(atoms, layout, whole, bends, tuple(self.parts), tuple(self.symbols), tuple(self.carried))
+        parts, symbols, carried = tuple(self.parts), tuple(self.symbols), tuple(self.carried)
+        return Blueprint(atoms, layout, whole, bends, parts, symbols, carried, self.slopes)
 
     def _order(self, atom: Atom) -> int:
         return atom.order if isinstance(atom, Bundle) else self.orders[atom]
 
     def _sorted(self) -> tuple[Atom, ...]:
         """Atoms by falling order, those that are summed behind those that are kept, bundles last."""
-        singles = sorted(self.orders, key=lambda v: (-self.orders[v], v in self.sums[self.orders[v]][0]))
-        return tuple(sorted([*singles, *self.bundles], key=self._order, reverse=True))
+        atoms: list[Atom] = [*self.orders, *self.bundles]
+        return tuple(sorted(atoms, key=lambda atom: (-self._order(atom), atom in self.sums[self._order(atom)][0])))
 
     @staticmethod
     def _row(group: Mapping[Atom, Fraction], atoms: Sequence[Atom]) -> Float[Tensor, " s"]:
@@ -252,8 +175,9 @@ class _Builder:
 
     def _sums(self, k: int) -> tuple[set[Atom], list[Group]]:
         """What is summed at order k: bundles, and the directions that end there if that takes fewer rows."""
-        bundles: set[Atom] = {bundle for bundle in self.bundles if bundle.order == k}
-        ending: set[Atom] = {v for v, top in self.orders.items() if top == k}
+        bundles: set[Atom] = {bundle for bundle in self.bundles if bundle.order == k and not bundle.kept}
+        single = self.kept if k == 1 else frozenset()
+        ending: set[Atom] = {v for v, top in self.orders.items() if top == k and v not in single}
         whole, apart = self._groups(k, ending | bundles), self._groups(k, bundles)
         bent = any(along for _, along in whole) and any(len(group) > 1 for group, _ in whole)
         if len(whole) < len(ending) + len(apart) + (bent and not bundles):
@@ -316,7 +240,3 @@ class _Builder:
                 if along:
                     return place
         return tuple(bends)
-
-
-def _count(atom: Atom) -> int:
-    return atom.count if isinstance(atom, Bundle) else 1

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ._bundles import Bundle
+from .bundles import Bundle
 from .curves import Curve
 from .derivative import Derivative, Quantity, SparseIndex, product_of
 from .directions import direction_name
+from .traces import Trace
+from .varying import Varying
 
 if TYPE_CHECKING:
-    from ._builder import Atom
+    from .blueprint import Atom
     from .plan import Plan
 
 __all__ = ["explain", "nested_passes", "summary", "table"]
@@ -26,11 +28,11 @@ _COUNTED = 4096
 
 def summary(plan: Plan) -> str:
     """Rows by order, directions and cost in few lines."""
-    lines = [f"{len(plan.quantities)} derivatives from {plan.cost()} channels, order {plan.order}"]
+    lines = [f"{len(plan.quantities) + len(plan.products)} derivatives from {plan.cost()} channels, order {plan.order}"]
     for k, (kept, weights, bent) in enumerate(_orders(plan), 1):
         sums = "" if weights is None else f", {weights.shape[0]} sums over {weights.shape[1]} directions"
         lines.append(f"order {k}: {kept} kept{sums}{', first derivatives carried along' if bent else ''}")
-    lines += [_pass(bundle) for bundle, _ in plan.outer]
+    lines += [_pass(outer.bundle) for outer in plan.outer]
     atoms = [_atom(atom, plan.d) for atom in plan.blueprint.atoms if not isinstance(atom, Bundle)]
     more = f" and {len(atoms) - _SHOWN} more" if len(atoms) > _SHOWN else ""
     if atoms or not plan.sources:
@@ -43,14 +45,13 @@ def explain(plan: Plan) -> str:
     head, *rows = summary(plan).splitlines()
     nested = nested_passes(plan.quantities)
     beside = "" if nested is None else f"; nested reverse mode takes {nested} backward passes for them"
-    formulas = [f"{name} = {_formula(plan, place)}" for place, name in enumerate(plan.quantities)]
+    formulas = [f"{name} = {text}" for name, text in _formulas(plan)]
     return "\n".join([head + beside, *formulas, *_families(plan), *rows])
 
 
 def table(plan: Plan) -> str:
     """HTML of the same, for notebooks."""
-    cells = [(str(name), _formula(plan, place)) for place, name in enumerate(plan.quantities)]
-    body = "".join(f"<tr><td>{html.escape(a)}</td><td>{html.escape(b)}</td></tr>" for a, b in cells)
+    body = "".join(f"<tr><td>{html.escape(a)}</td><td>{html.escape(b)}</td></tr>" for a, b in _formulas(plan))
     head, *rest = [*summary(plan).splitlines(), *_families(plan)]
     notes = "<br>".join(html.escape(line) for line in rest)
     return (
@@ -71,6 +72,20 @@ def _pass(bundle: Bundle) -> str:
 
 def _atom(atom: Atom, d: int) -> str:
     return str(atom) if isinstance(atom, Curve) else direction_name(atom, d)  # type: ignore[arg-type]
+
+
+def _formulas(plan: Plan) -> list[tuple[str, str]]:
+    """Names of everything that is delivered, and what it is read from."""
+    sums = [(str(name), _formula(plan, place)) for place, name in enumerate(plan.quantities)]
+    return sums + [(str(name), _slopes(plan, place)) for place, name in enumerate(plan.products)]
+
+
+def _slopes(plan: Plan, place: int) -> str:
+    atoms = plan.blueprint.slopes[place]
+    if not atoms or isinstance(atoms[0], Bundle):
+        trace = Trace(plan.products[place].axes)
+        return f"sum_r w_r (D(v_r) f_a) (D(v_r) f_b)[{trace}]"
+    return f"products of {len(atoms)} first derivatives"
 
 
 def _formula(plan: Plan, place: int) -> str:
@@ -126,14 +141,17 @@ def _families(plan: Plan) -> Iterator[str]:
         yield f"{trace}: {len(family.weights)} drawn directions v_r of order {family.order} by {estimator}{variance}"
 
 
-def nested_passes(quantities: Iterable[Quantity]) -> int | None:
+def nested_passes(quantities: Iterable[Quantity | Varying]) -> int | None:
     """Backward passes that nested reverse mode takes for all of them: one for each derivative that is differentiated.
 
     One pass gives all first derivatives of what it starts from. None where there are too many to count.
     """
     started: set[SparseIndex] = set()
     sums = 0
-    for derivative in {derivative for terms in quantities for derivative, _ in terms}:
+    for varying in (terms for terms in quantities if isinstance(terms, Varying)):
+        sums = max(sums, 1 if varying.order == 1 else 1 + len(varying.axes))
+    known = [terms for terms in quantities if isinstance(terms, Quantity)]
+    for derivative in {derivative for terms in known for derivative, _ in terms}:
         count = _of_trace(derivative)
         if count is None:
             return None

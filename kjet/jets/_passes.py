@@ -1,19 +1,19 @@
-"""Starting jets along the directions of a plan, and exact sums in passes of their own."""
+"""Starting jets along the directions of a plan, and sums in passes of their own."""
 
 from __future__ import annotations
 
 import itertools
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from ..errors import KjetWarning
 from ..typing import Float, Tensor
-from ._builder import Atom
-from ._bundles import Bundle
-from .chunk import directional_sum
+from .blueprint import Atom, count_of
+from .bundles import Bundle
+from .chunk import directional_sums
 from .curves import Curve
 from .jet import Jet
 from .layout import Layout
@@ -22,7 +22,7 @@ from .seeds import OneHot, Seeds, Shared
 __all__ = [
     "FEW",
     "PER_PASS",
-    "Reads",
+    "Outer",
     "bent_rows",
     "in_passes",
     "moved",
@@ -30,7 +30,6 @@ __all__ = [
     "seed",
     "singles",
     "tangent_rows",
-    "together",
 ]
 
 # Up to so many coordinates directions are plain vectors: structured ones save nothing.
@@ -41,11 +40,6 @@ PER_PASS = 128
 _AT_ONCE = 1024
 # Exact sums of more directions are evaluated with a warning.
 _COSTLY = 20_000
-# More rows than this are read by one product.
-_FEW_ROWS = 8
-
-Reads = tuple[tuple[int, int | Tensor, float | Tensor], ...]
-"""What a quantity is made of: order, row or rows, and weights."""
 
 
 def runs_of(atoms: Sequence[Atom], d: int) -> tuple[Bundle | Tensor, ...]:
@@ -91,24 +85,11 @@ def bent_rows(
             for j, axis in atom.tangents:
                 if 1 < j <= layout.order:
                     rows[j - 1][start] = {axis: 1.0}
-        start += atom.count if isinstance(atom, Bundle) else 1
+        start += count_of(atom)
     return tuple(
         dense_rows([bent.get(row, {}) for row in range(layout.rows(k))], d) if bent else None
         for k, bent in enumerate(rows, 1)
     )
-
-
-def together(reads: Sequence[tuple[int, int, float]]) -> Reads:
-    """Gather many rows of one order into one weighted sum."""
-    found: list[tuple[int, int | Tensor, float | Tensor]] = []
-    for k, group in itertools.groupby(reads, lambda read: read[0]):
-        run = list(group)
-        if len(run) <= _FEW_ROWS:
-            found += run
-        else:
-            weights = torch.tensor([weight for _, _, weight in run], dtype=torch.float64)
-            found.append((k, torch.tensor([row for _, row, _ in run]), weights))
-    return tuple(found)
 
 
 def dense_rows(rows: Sequence[dict[int, float]], d: int) -> Float[Tensor, "s d"]:
@@ -129,23 +110,45 @@ def seed(x: Tensor, directions: Tensor, layout: Layout, bends: Sequence[Tensor |
     return Jet([x, layout.reduce(1, shared(directions)), *higher], layout)
 
 
+class Outer(NamedTuple):
+    """A sum in passes of its own: a long exact one, or under a memory budget an estimate.
+
+    Attributes:
+        bundle: Its directions.
+        coefficients: What each quantity has of it.
+        products: For each array of products of gradients, whether it goes along these directions.
+    """
+
+    bundle: Bundle
+    coefficients: tuple[float, ...]
+    products: tuple[bool, ...]
+
+
 def in_passes(
-    bundle: Bundle, function: Callable[[Any], Any], x: Float[Tensor, "n d"], budget: float | None
-) -> Float[Tensor, "n m"]:
-    """``sum_r w_r D^K_{v_r}`` of a function, some of the directions at a time, recomputed for gradients."""
+    outer: Outer,
+    function: Callable[[Any], Any],
+    x: Float[Tensor, "n d"],
+    draws: Sequence[Seeds],
+    budget: float | None,
+) -> tuple[Tensor, ...]:
+    """``sum_r w_r D^K_{v_r}`` of a function, some of the directions at a time, recomputed for gradients.
+
+    With it, where they are wanted, the products of first derivatives.
+    """
+    bundle, products = outer.bundle, any(outer.products)
     _warn_of_cost(bundle)
     total: Any = None
     for first in range(0, bundle.count, _AT_ONCE):
         last = min(first + _AT_ONCE, bundle.count)
-        seeds, weights = bundle.seeds(x, (), first, last), bundle.weights(first, last)
+        seeds, weights = bundle.seeds(x, draws, first, last), bundle.weights(first, last)
         chunk = PER_PASS if budget is None else None
-        part = directional_sum(function, x, seeds, weights, bundle.order, budget, chunk)
-        total = part if total is None else total + part
+        parts = directional_sums(function, x, seeds, weights, bundle.order, budget, chunk, products)
+        total = parts if total is None else tuple(a + b for a, b in zip(total, parts, strict=True))
     return total
 
 
 def _warn_of_cost(bundle: Bundle) -> None:
-    if bundle.count > _COSTLY and not torch.compiler.is_compiling():
+    if bundle.draw is None and bundle.count > _COSTLY and not torch.compiler.is_compiling():
         message = (
             f"the exact sum {bundle.derivative} propagates {bundle.count} directions of order {bundle.order}, as much "
             f"work as {bundle.channels} evaluations of the network; estimate it with STDE(samples=16) or "

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..typing import Tensor
+from ._laplacian import differentiate_laplacian, push_laplacian, sum_of
 from ._ode import Curve, differentiate, push_forward, solve
 from ._rows import eager, recording, row_by_row
 from ._series import Coefficient
@@ -98,25 +99,33 @@ class _Push(torch.autograd.Function):
     def forward(ctx: Any, curve: Curve, layout: Layout, *u: Coefficient) -> Tensor:
         whole = u[0] if len(u) == 1 else None
         parts = u if whole is None else layout.split(whole)
-        primal = parts[0]
+        primal, squares = parts[0], None
+        weights = None if whole is None else sum_of(layout)
         if row_by_row(layout, primal):  # type: ignore[arg-type]
             stack = primal.new_empty(layout.channels(), *primal.shape)  # type: ignore[union-attr]
-            _solve_into(stack, curve, layout, parts, whole)
+            if whole is None or weights is None:
+                _solve_into(stack, curve, layout, parts, whole)
+            else:
+                squares = push_laplacian(stack, curve, weights, whole)
         else:
             stack = _gather(solve(curve, layout, parts))
         ctx.curve, ctx.layout = curve, layout
         ctx.shapes = [None if c is None else c.shape for c in u]
         kept = u if curve.keeps_argument else ()
-        ctx.save_for_backward(stack, *kept)
+        ctx.save_for_backward(stack, squares, *kept)
         ctx.save_for_forward(stack, *kept)
         return stack
 
     @staticmethod
     def backward(ctx: Any, change: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        curve, layout, shapes, (stack, *kept) = ctx.curve, ctx.layout, ctx.shapes, ctx.saved_tensors
+        curve, layout, shapes, (stack, squares, *kept) = ctx.curve, ctx.layout, ctx.shapes, ctx.saved_tensors
         single = len(shapes) == 1
         if len(kept) < 2 and not recording(change) and row_by_row(layout, stack[0]):
-            du = _differentiate_whole(curve, layout, kept[0] if kept else None, stack, change)
+            whole = kept[0] if kept else None
+            if squares is None:
+                du = _differentiate_whole(curve, layout, whole, stack, change)
+            else:
+                du = differentiate_laplacian(curve, layout.listed[1][0], whole, stack, squares, change)
             if single:
                 return None, None, du
             parts = [c if want else None for c, want in zip(layout.split(du), _wanted(ctx), strict=True)]

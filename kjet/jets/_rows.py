@@ -65,14 +65,5 @@ class Rows:
     def spread(self, total: Tensor, a: Tensor, b: Tensor) -> Tensor:
         """Add ``a b`` to the directions that reach order k, where ``b`` has the rows of order k: transpose of `add`."""
         active = self.layout.active(self.k)
-        part = a[:active] * self._expand(b)
+        part = a[:active] * self.layout.spread(self.k, b)
         return total + part if active == total.shape[0] else torch.cat([total[:active] + part, total[active:]])
-
-    def _expand(self, rows: Tensor) -> Tensor:
-        """Transpose of :meth:`Layout.reduce`."""
-        weights, kept = self.layout.weights[self.k - 1], self.layout.kept[self.k - 1]
-        if weights is None:
-            return rows
-        tail = rows[kept:]
-        spread = (weights.T.to(rows) @ tail.reshape(tail.shape[0], -1)).reshape(weights.shape[1], *tail.shape[1:])
-        return torch.cat([rows[:kept], spread]) if kept else spread

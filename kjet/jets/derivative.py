@@ -1,4 +1,4 @@
-"""Derivatives by name: sparse multi-indices, powers of the Laplacian over many axes, and sums of them.
+"""Derivatives by name: plain ones, powers of the Laplacian over many axes, and sums of them.
 
 Nothing here is as long as the number of coordinates, so that an equation in a million dimensions is a short formula.
 """
@@ -7,157 +7,27 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
 from ..typing import MultiIndex
+from .indices import SparseIndex, dense, misfit, product_of, sparse, total_order
+from .traces import Trace
 
-__all__ = ["Derivative", "Quantity", "SparseIndex", "Trace", "dense", "quantity", "sparse"]
-
-SparseIndex = tuple[tuple[int, int], ...]
-"""Derivative orders as ``(axis, order)`` pairs, rising in the axis, every order positive: ``((0, 2), (3, 1))``."""
-
-
-def sparse(index: Iterable[Any], d: int | None = None) -> SparseIndex:
-    """Make a multi-index sparse: one order for each coordinate, or pairs ``(axis, order)`` already.
-
-    Args:
-        index: Either form; ``()`` is the function itself.
-        d: Number of coordinates to check against, if it is known.
-
-    Raises:
-        ConfigError: If an order is negative, or the index does not fit ``d`` coordinates.
-
-    >>> sparse((2, 0, 1)), sparse(((2, 1), (0, 2)))
-    (((0, 2), (2, 1)), ((0, 2), (2, 1)))
-    """
-    entries = tuple(index)
-    if entries and all(isinstance(entry, tuple | list) for entry in entries):
-        return _of_pairs(entries, d)
-    orders = tuple(int(entry) for entry in entries)
-    if (d is not None and entries and len(orders) != d) or min(orders, default=0) < 0:
-        raise ConfigError(_misfit(orders, len(orders) if d is None else d))
-    return tuple((axis, order) for axis, order in enumerate(orders) if order)
-
-
-def _of_pairs(pairs: Sequence[Any], d: int | None) -> SparseIndex:
-    total: Counter[int] = Counter()
-    for pair in pairs:
-        if len(pair) != 2:
-            raise ConfigError(f"a sparse multi-index holds pairs (axis, order); got {pairs}")
-        axis, order = int(pair[0]), int(pair[1])
-        if axis < 0 or order < 0 or (d is not None and axis >= d):
-            raise ConfigError(
-                f"multi-index {tuple(pairs)} needs axes from 0 to {'d - 1' if d is None else d - 1} and orders >= 0"
-            )
-        total[axis] += order
-    return tuple(sorted((axis, order) for axis, order in total.items() if order))
-
-
-def _misfit(index: Sequence[int], d: int) -> str:
-    return f"multi-index {tuple(index)} needs {d} non-negative entries, one for each coordinate of x"
-
-
-def dense(index: SparseIndex, d: int) -> MultiIndex:
-    """Orders of all coordinates.
-
-    >>> dense(((0, 2), (2, 1)), 4)
-    (2, 0, 1, 0)
-    """
-    entries = [0] * d
-    for axis, order in index:
-        entries[axis] = order
-    return tuple(entries)
-
-
-def total_order(index: SparseIndex) -> int:
-    """Order of the derivative, ``|alpha|``."""
-    return sum(order for _, order in index)
-
-
-def product_of(a: SparseIndex, b: SparseIndex) -> SparseIndex:
-    """One derivative after another."""
-    if not a or not b:
-        return a or b
-    total = Counter(dict(a))
-    for axis, order in b:
-        total[axis] += order
-    return tuple(sorted(total.items()))
-
-
-@dataclass(frozen=True)
-class Trace:
-    """``(sum over axes of d_i^2)^power``: a power of the Laplacian over some coordinates, kept by name.
-
-    Args:
-        axes: Columns of x, as a range or a tuple; a tuple without gaps becomes a range.
-        power: At least 1.
-
-    Raises:
-        ConfigError: If there is no axis, one is negative or repeats, or the power is below 1.
-
-    >>> Trace((3, 1, 2))
-    Trace(axes=range(1, 4), power=1)
-    """
-
-    axes: range | tuple[int, ...]
-    power: int = 1
-
-    def __post_init__(self) -> None:
-        if self.power < 1:
-            raise ConfigError(f"power of the Laplacian must be at least 1; got {self.power}")
-        object.__setattr__(self, "axes", _columns(self.axes))
-
-    @property
-    def order(self) -> int:
-        """Order of the derivatives summed."""
-        return 2 * self.power
-
-    @property
-    def terms(self) -> int:
-        """Number of different derivatives in the sum."""
-        return math.comb(len(self.axes) + self.power - 1, self.power)
-
-    def expanded(self) -> dict[SparseIndex, int]:
-        """Every term, by the multinomial theorem.
-
-        >>> Trace(range(2), 2).expanded()
-        {((0, 4),): 1, ((0, 2), (1, 2)): 2, ((1, 4),): 1}
-        """
-        found: dict[SparseIndex, int] = {}
-        for chosen in itertools.combinations_with_replacement(self.axes, self.power):
-            counts = Counter(chosen)
-            multiple = math.factorial(self.power) // math.prod(math.factorial(c) for c in counts.values())
-            found[tuple((axis, 2 * c) for axis, c in sorted(counts.items()))] = multiple
-        return found
-
-    def __str__(self) -> str:
-        axes = self.axes
-        if isinstance(axes, range) and axes.step == 1:
-            named = f"{axes.start}..{axes.stop - 1}"
-        elif len(axes) <= 6:
-            named = ", ".join(map(str, axes))
-        else:
-            named = f"{axes[0]}, {axes[1]}, .. {axes[-1]}; {len(axes)} in all"
-        return f"lap{f'^{self.power}' if self.power > 1 else ''}[{named}]"
-
-
-def _columns(axes: Iterable[int]) -> range | tuple[int, ...]:
-    if isinstance(axes, range):
-        found: range | tuple[int, ...] = axes if axes.step > 0 else axes[::-1]
-    else:
-        found = tuple(sorted(int(axis) for axis in axes))
-        if len(found) > 1 and found[-1] - found[0] == (step := found[1] - found[0]) * (len(found) - 1) and step > 0:
-            candidate = range(found[0], found[-1] + 1, step)
-            found = candidate if found == tuple(candidate) else found
-        elif len(found) == 1:
-            found = range(found[0], found[0] + 1)
-    if not found or found[0] < 0 or (isinstance(found, tuple) and len(set(found)) < len(found)):
-        raise ConfigError(f"axes {tuple(axes)} must be different columns of x, one at least")
-    return found
+__all__ = [
+    "Derivative",
+    "Quantity",
+    "SparseIndex",
+    "Trace",
+    "as_derivative",
+    "dense",
+    "product_of",
+    "quantity",
+    "sparse",
+    "total_order",
+]
 
 
 @dataclass(frozen=True)
@@ -301,7 +171,7 @@ class Quantity:
         """
         for derivative, _ in self.terms:
             if self.entries not in (None, d):
-                raise ConfigError(_misfit(dense(derivative.index, self.entries), d))  # type: ignore[arg-type]
+                raise ConfigError(misfit(dense(derivative.index, self.entries), d))  # type: ignore[arg-type]
             if derivative.last >= d:
                 raise ConfigError(f"derivative {derivative} uses axis {derivative.last}, but x has axes 0 to {d - 1}")
 
@@ -356,7 +226,7 @@ def quantity(terms: Mapping[Any, float]) -> Quantity:
     lengths = {len(key): key for key in terms if isinstance(key, tuple | list) and _is_dense(key)}
     d = next(iter(lengths), None)
     if len(lengths) > 1:
-        raise ConfigError(_misfit(list(lengths.values())[1], d))  # type: ignore[arg-type]
+        raise ConfigError(misfit(list(lengths.values())[1], d))  # type: ignore[arg-type]
     total: dict[Derivative, float] = {}
     for key, c in terms.items():
         derivative = as_derivative(key)

@@ -7,15 +7,12 @@ from typing import Any
 
 import torch
 
-from ..errors import JetRuleError
 from ..typing import Tensor
+from ._registry import find, missing
 from .layout import Layout
 
-__all__ = ["Jet", "rule"]
+__all__ = ["Jet"]
 
-_RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
-# A compiler traces Tensor's reflected operators, which are Python functions, as copies that are not found by identity.
-_BY_NAME: dict[str, Callable[..., Any]] = {}
 _torch: Any = torch  # its annotations do not know that its functions take jets
 # What torch's modules ask a tensor about, and a jet answers as its primal does.
 _FLAGS = frozenset({"is_cpu", "is_cuda", "is_meta", "is_nested", "is_quantized", "is_sparse", "itemsize", "nbytes"})
@@ -27,7 +24,8 @@ class Jet:
     ``coefficients[0]`` is the primal, of shape ``shape``; ``coefficients[k]`` holds the normalised derivatives
     ``D^k / k!`` with a leading axis of ``layout.rows(k)``, the rest broadcastable to ``shape``; ``None`` is zero.
     A jet is no tensor subclass: it answers torch functions through ``__torch_function__`` with the rules registered by
-    :func:`rule`, all of them ordinary differentiable torch code, so that gradients reach the network's parameters.
+    :func:`kjet.jets.rule`, all of them ordinary differentiable torch code, so that gradients reach the network's
+    parameters.
 
     Args:
         coefficients: The primal and one entry for each order.
@@ -71,10 +69,15 @@ class Jet:
     def __torch_function__(
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        handler = _BY_NAME.get(getattr(func, "__name__", "")) or _RULES.get(func)
+        return cls._rule(func)(*args, **(kwargs or {}))
+
+    @classmethod
+    def _rule(cls, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Rule by which functions, methods and indexing are done on jets of this class."""
+        handler = find(func)
         if handler is None:
-            raise _missing(func)
-        return handler(*args, **(kwargs or {}))
+            raise missing(func)
+        return handler
 
     @property
     def primal(self) -> Tensor:
@@ -110,9 +113,7 @@ class Jet:
         method = getattr(torch.Tensor, name, None)
         if method is None or not callable(method):
             raise AttributeError(f"a jet has no attribute {name!r}")
-        handler = _RULES.get(method)
-        if handler is None:
-            raise _missing(method)
+        handler = self._rule(method)
 
         def bound(*args: Any, **kwargs: Any) -> Any:
             return handler(self, *args, **kwargs)
@@ -191,10 +192,10 @@ class Jet:
         return iter(self.unbind(0))
 
     def __getitem__(self, index: Any) -> Jet:
-        return _RULES[torch.Tensor.__getitem__](self, index)
+        return self._rule(torch.Tensor.__getitem__)(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        _RULES[torch.Tensor.__setitem__](self, index, value)
+        self._rule(torch.Tensor.__setitem__)(self, index, value)
 
     def __abs__(self) -> Jet:
         return _torch.abs(self)
@@ -274,49 +275,3 @@ class Jet:
     def __repr__(self) -> str:
         zero = [k for k, c in enumerate(self.coefficients) if c is None]
         return f"Jet(shape={tuple(self.shape)}, order={self.order}, kept={self.layout.kept}, zero orders={zero})"
-
-
-def rule(*operations: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register the Taylor rule of torch operations, or of your own.
-
-    The rule is called with the operation's arguments, of which at least one is a :class:`Jet`, and returns what the
-    operation returns with jets for tensors. The tensor method of the same name is registered with it.
-    A rule that calls torch functions on jets composes the rules that exist; one that builds a jet from
-    ``coefficients`` must treat top-order sums with :meth:`Layout.reduce`.
-
-    Raises:
-        TypeError: If an operation cannot be called.
-
-    >>> import torch
-    >>> @rule(torch.special.expit)
-    ... def expit(x):
-    ...     return torch.sigmoid(x)
-    """
-    for operation in operations:
-        if not callable(operation):
-            raise TypeError(f"rule() takes torch operations, such as torch.tanh; got {operation!r}")
-
-    def register(handler: Callable[..., Any]) -> Callable[..., Any]:
-        for operation in operations:
-            _RULES[operation] = handler
-            if getattr(operation, "__name__", "").startswith("__r"):
-                _BY_NAME[operation.__name__] = handler
-            method = getattr(torch.Tensor, getattr(operation, "__name__", ""), None)
-            if callable(method) and getattr(torch, getattr(operation, "__name__", ""), operation) is operation:
-                _RULES[method] = handler
-        return handler
-
-    return register
-
-
-def rules() -> tuple[Callable[..., Any], ...]:
-    """List the operations that have a rule."""
-    return tuple(_RULES)
-
-
-def _missing(func: Callable[..., Any]) -> JetRuleError:
-    name = getattr(func, "__qualname__", None) or getattr(func, "__name__", repr(func))
-    return JetRuleError(
-        f'no Taylor rule for the operation "{name}"; write one with @kjet.jets.rule({name}), '
-        "or express it by operations that have a rule (kjet.jets.rules() lists them)"
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -35,8 +35,11 @@ class Layout:
 
     kept: tuple[int, ...]
     weights: tuple[Float[Tensor, "_ _"] | None, ...]
+    alike: tuple[float | None, ...] = field(init=False)
+    """For each order the weight of all directions, where it is the same and there is one sum: no product is needed."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "alike", tuple(_common(weights) for weights in self.weights))
         if len(self.kept) != len(self.weights):
             raise ConfigError(f"layout has {len(self.kept)} kept counts but {len(self.weights)} weights; give one each")
         for k in range(2, self.order + 1):
@@ -73,14 +76,30 @@ class Layout:
             k: Order.
             terms: One row for each direction active at order ``k`` (s, ...), real or complex.
         """
-        weights = self.weights[k - 1]
+        weights, alike = self.weights[k - 1], self.alike[k - 1]
         if weights is None:
             return terms
         kept = self.kept[k - 1]
         tail = terms[kept:] if kept else terms
-        flat = weights.to(terms) @ tail.reshape(tail.shape[0], -1)
-        summed = flat.reshape(weights.shape[0], *tail.shape[1:])
+        if alike is None:
+            flat = weights.to(terms) @ tail.reshape(tail.shape[0], -1)
+            summed = flat.reshape(weights.shape[0], *tail.shape[1:])
+        else:
+            summed = alike * tail.sum(0, keepdim=True)
         return torch.cat([terms[:kept], summed]) if kept else summed
+
+    def spread(self, k: int, rows: Tensor) -> Tensor:
+        """Give each direction active at order ``k`` its share of the rows of that order: transpose of `reduce`."""
+        weights, alike, kept = self.weights[k - 1], self.alike[k - 1], self.kept[k - 1]
+        if weights is None:
+            return rows
+        tail = rows[kept:] if kept else rows
+        if alike is None:
+            flat = weights.T.to(rows) @ tail.reshape(tail.shape[0], -1)
+            shares = flat.reshape(weights.shape[1], *tail.shape[1:])
+        else:
+            shares = (alike * tail).expand(weights.shape[1], *tail.shape[1:])
+        return torch.cat([rows[:kept], shares]) if kept else shares
 
     def split(self, stack: Tensor) -> list[Tensor]:
         """View a tensor (channels, ...) as the primal and the rows of each order."""
@@ -93,6 +112,11 @@ class Layout:
         return [1, *(self.rows(k) for k in range(1, self.order + 1))]
 
     @cached_property
+    def listed(self) -> list[list[list[float]]]:
+        """The weights as numbers; empty where nothing is summed."""
+        return [[] if weights is None else weights.tolist() for weights in self.weights]
+
+    @cached_property
     def products(self) -> list[list[tuple[int, slice, slice, float]]]:
         """What coefficient k of a product of series gets from coefficients j and k - j, for 0 < j < k.
 
@@ -102,9 +126,9 @@ class Layout:
         return [[], *([(j, *entry) for j in range(1, k) for entry in self._slots(k)] for k in range(1, self.order + 1))]
 
     def _slots(self, k: int) -> list[tuple[slice, slice, float]]:
-        kept, weights = self.kept[k - 1], self.weights[k - 1]
+        kept = self.kept[k - 1]
         slots = [(slice(0, kept), slice(0, kept), 1.0)] if kept else []
-        for i, row in enumerate([] if weights is None else weights.tolist()):
+        for i, row in enumerate(self.listed[k - 1]):
             at = slice(kept + i, kept + i + 1)
             slots += [(at, slice(kept + c, kept + c + 1), w) for c, w in enumerate(row) if w]
         return slots
@@ -116,3 +140,11 @@ class Layout:
     def channels(self) -> int:
         """Count the tensors of the primal's size that are propagated: the cost, in forward passes."""
         return 1 + sum(self.rows(k) for k in range(1, self.order + 1))
+
+
+def _common(weights: Tensor | None) -> float | None:
+    """Return the weight that all directions of a single sum have; None while weights are traced and have no value."""
+    if weights is None or weights.shape[0] != 1 or weights.shape[1] == 0 or torch.compiler.is_compiling():
+        return None
+    least, greatest = (float(bound) for bound in weights.aminmax())
+    return least if least == greatest else None

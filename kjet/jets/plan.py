@@ -8,24 +8,32 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 from ..errors import ConfigError
 from ..typing import Float, Tensor
-from ._builder import Blueprint, Options, blueprint, powers_of_two
-from ._bundles import Bundle, FamilyLike, Source
 from ._explain import explain, summary, table
-from ._passes import FEW, PER_PASS, Reads, bent_rows, in_passes, moved, runs_of, seed, singles, tangent_rows, together
-from ._sorting import Sorting
+from ._passes import FEW, PER_PASS, Outer, bent_rows, in_passes, moved, runs_of, seed, singles, tangent_rows
+from ._planning import prepare
+from ._reading import Reads, read_products, read_sum, slopes_of, together
+from .blueprint import Blueprint, Options, powers_of_two
+from .bundles import Bundle, FamilyLike, Source
+from .chunk import gradient_products
 from .curves import Curve
 from .derivative import Quantity, Trace, quantity
 from .directions import Direction
 from .jet import Jet
 from .layout import Layout
 from .seeds import Seeds, Stacked, start
+from .traces import GradientProducts
+from .varying import Varying
 
-__all__ = ["Plan", "Quantity", "Source", "quantity", "seed"]
+__all__ = ["Delivered", "Plan", "Quantity", "Source", "quantity", "seed"]
 
 _CPU = torch.device("cpu")
+
+Delivered = Quantity | Varying | GradientProducts
+"""What a plan may be asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,21 +47,28 @@ class Plan:
     fixed, and :meth:`draw` gives the seeds, outside of any compiled region. Without one it is summed exactly; a sum of
     more than 128 directions goes in passes of its own.
 
+    :class:`GradientProducts`, such as ``|grad u|^2``, take the first derivatives that a Laplacian over the same axes
+    carries in any case: the directions ``v_r`` drawn for it, with their weights, or the axes. For every unbiased
+    estimate of the Laplacian ``sum_r w_r E[v_r v_r^T] = 1``, so that ``sum_r w_r (v_r . grad u)^2`` is unbiased, too. A
+    product of two estimates from one draw is not.
+
     Attributes:
-        quantities: What is delivered.
+        quantities: Sums of derivatives that are delivered.
+        products: Products of gradients that are delivered.
         blueprint: Rows of the pass, and what is read from them.
-        outer: Exact sums in passes of their own, and for each quantity their coefficients.
+        outer: Sums in passes of their own, and what has a share in them.
         sources: Families of the estimator, in the order of the draws.
         traces: What each of them estimates.
         estimator: What they come from.
         d: Number of coordinates.
-        budget: Bytes for one pass of an exact sum.
+        budget: Bytes for one pass of a sum.
         device: Where directions and weights are kept; elsewhere they are copied on every call.
     """
 
-    quantities: tuple[Quantity, ...]
+    quantities: tuple[Quantity | Varying, ...]
+    products: tuple[GradientProducts, ...]
     blueprint: Blueprint
-    outer: tuple[tuple[Bundle, tuple[float, ...]], ...]
+    outer: tuple[Outer, ...]
     sources: tuple[FamilyLike, ...]
     traces: tuple[Trace, ...]
     estimator: Source | None
@@ -64,6 +79,7 @@ class Plan:
     _vectors: Float[Tensor, "s d"] | None = field(init=False, repr=False)
     _bends: tuple[Float[Tensor, "_ d"] | None, ...] = field(init=False, repr=False)
     _reads: tuple[Reads, ...] = field(init=False, repr=False)
+    _slopes: tuple[tuple[Tensor, Tensor], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Not when they are needed first, which may be while a compiler traces.
@@ -73,6 +89,7 @@ class Plan:
         self._keep("_vectors", tangent_rows(atoms, self.d) if plain else None)
         self._keep("_bends", bent_rows(atoms, self.layout, self.blueprint.bends, self.d))
         self._keep("_reads", tuple(together(reads) for reads in self.blueprint.reads))
+        self._keep("_slopes", slopes_of(self.blueprint))
 
     def _keep(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, moved(value, self.device))
@@ -80,7 +97,7 @@ class Plan:
     @classmethod
     def build(
         cls,
-        quantities: Sequence[Quantity],
+        quantities: Sequence[Delivered],
         d: int,
         estimator: Source | None = None,
         *,
@@ -93,11 +110,14 @@ class Plan:
         Plans are remembered, by the value of what they are made of.
 
         Args:
-            quantities: Sums of derivatives.
+            quantities: Sums of derivatives, with constant coefficients or, as :class:`Varying`, others, and products of
+                gradients.
             d: Number of coordinates.
             estimator: What becomes of traces; None to sum them exactly.
-            budget: Bytes that one pass of a long exact sum may keep for gradients, from which its directions at a time
-                follow; None for 128 directions.
+            budget: Bytes that one pass of a long exact sum, or of an estimate, may keep for gradients, from which its
+                directions at a time follow; the passes are computed again for gradients, which takes about a third of
+                the time more. None for 128 directions of an exact sum, and all of an estimate in one pass with
+                everything else.
             scales: Lengths (d,) over which the function changes. Directions of mixed derivatives then have such
                 entries, rounded to powers of two, and keep digits that integer ones lose where scales differ much.
             curves: Read mixed derivatives from single curves with sparse tangents, proved unique, where that takes
@@ -129,7 +149,7 @@ class Plan:
     @property
     def order(self) -> int:
         """Highest order of any pass."""
-        return max([self.layout.order, *(bundle.order for bundle, _ in self.outer)])
+        return max([self.layout.order, *(outer.bundle.order for outer in self.outer)])
 
     @property
     def random(self) -> bool:
@@ -151,8 +171,11 @@ class Plan:
 
     def cost(self) -> int:
         """Channels propagated: the cost in forward passes of the network."""
-        passes = sum(-(-bundle.count // PER_PASS) for bundle, _ in self.outer)
-        return self.layout.channels() + sum(bundle.channels - 1 for bundle, _ in self.outer) + 2 * passes
+        total = self.layout.channels()
+        for bundle in (outer.bundle for outer in self.outer):
+            sums = 0 if bundle.kept else 1  # each pass has the value besides
+            total += bundle.channels - sums + (1 + sums) * -(-bundle.count // PER_PASS)
+        return total
 
     def explain(self) -> str:
         """Describe everything: formulas in directional derivatives, estimators and their variance, rows and cost.
@@ -201,37 +224,26 @@ class Plan:
         top = {k: a.to(x) for k, a in enumerate(self._bends, 1) if a is not None}
         return start(x, parts[0] if len(parts) == 1 else Stacked(tuple(parts)), self.layout, top)
 
-    def read(self, y: Jet) -> dict[Quantity, Tensor]:
+    def read(self, y: Jet) -> dict[Delivered, Tensor]:
         """Read the requested derivatives, each of the shape of ``y``; exact sums of other passes are left out."""
-        zero = None
-        result: dict[Quantity, Tensor] = {}
-        for name, reads in zip(self.quantities, self._reads, strict=True):
-            total = None
-            for k, row, weight in reads:
-                c = y.primal if k == 0 else y.coefficients[k]
-                if c is None:
-                    continue
-                if isinstance(weight, Tensor):
-                    term = torch.tensordot(weight.to(c), c.index_select(0, row.to(c.device)), 1)  # type: ignore
-                else:
-                    term = c if k == 0 else c[row]
-                    term = term if weight == 1 else weight * term
-                total = term if total is None else total + term
-            if total is None:
-                zero = torch.zeros_like(y.primal) if zero is None else zero
-                total = zero
-            result[name] = total.expand(y.shape) if total.shape != y.shape else total
+        pairs = zip(self.quantities, self._reads, strict=True)
+        result: dict[Delivered, Tensor] = {name: read_sum(y, reads) for name, reads in pairs}
+        for name, (rows, weights) in zip(self.products, self._slopes, strict=True):
+            result[name] = read_products(y, rows, weights)
         return result
 
     def __call__(
         self, function: Callable[[Any], Any], x: Float[Tensor, "n d"], draws: Sequence[Seeds] = ()
-    ) -> dict[Quantity, Tensor]:
+    ) -> dict[Delivered, Tensor]:
         """Evaluate every derivative of ``function`` at the points in one pass.
 
         Args:
             function: Maps points, and jets of points, to values (n, m).
             x: Points.
             draws: What :meth:`draw` gave for as many points.
+
+        Returns:
+            Sums of derivatives (n, m), and products of gradients (n, m, m).
 
         Raises:
             ConfigError: If draws are missing.
@@ -243,17 +255,23 @@ class Plan:
             )
         if self.layout.order == 0:
             value = function(x)
-            result = {name: self._value(place, value) for place, name in enumerate(self.quantities)}
+            result: dict[Delivered, Tensor] = {
+                name: self._value(place, value) for place, name in enumerate(self.quantities)
+            }
+            result |= {name: gradient_products(None, self._slopes[0][1], value) for name in self.products}
         else:
             y = function(self.seed(x, draws))
             if not isinstance(y, Jet):
                 y = Jet([y, *(None,) * self.layout.order], self.layout)
             result = self.read(y)
-        for bundle, coefficients in self.outer:
-            total = in_passes(bundle, function, x, self.budget)
-            for name, c in zip(self.quantities, coefficients, strict=True):
+        for outer in self.outer:
+            total, *products = in_passes(outer, function, x, draws, self.budget)
+            for name, c in zip(self.quantities, outer.coefficients, strict=True):
                 if c:
                     result[name] = result[name] + (total if c == 1 else c * total)
+            for wanted, has in zip(self.products, outer.products, strict=True):
+                if has:
+                    result[wanted] = result[wanted] + products[0]
         return result
 
     def _value(self, place: int, value: Tensor) -> Tensor:
@@ -264,19 +282,9 @@ class Plan:
 
 @lru_cache(maxsize=1024)
 def _build(
-    quantities: tuple[Quantity, ...], d: int, estimator: Source | None, budget: float | None, options: Options
+    names: tuple[Delivered, ...], d: int, estimator: Source | None, budget: float | None, options: Options
 ) -> Plan:
-    sorting = Sorting(d, estimator)
-    symbols = [sorting.symbol(terms) for terms in quantities]
-    bundles = dict.fromkeys(bundle for symbol in symbols for bundle in symbol.outer)
-    outer = tuple((bundle, tuple(float(symbol.outer.get(bundle, 0)) for symbol in symbols)) for bundle in bundles)
-    return Plan(
-        quantities,
-        blueprint(symbols, options),
-        outer,
-        tuple(sorting.families.values()),
-        tuple(sorting.families),
-        estimator,
-        d,
-        budget,
-    )
+    if torch.compiler.is_compiling() or not torch._C._len_torch_dispatch_stack():
+        return Plan(*prepare(names, d, estimator, budget is not None, options), estimator, d, budget)
+    with _disable_current_modes():  # numbers that are remembered, no part of what a tracer records
+        return Plan(*prepare(names, d, estimator, budget is not None, options), estimator, d, budget)

@@ -8,11 +8,8 @@ import torch
 
 from ..errors import ConfigError
 from ..typing import Float, Tensor
-from . import _seeded_rules, _windows  # noqa: F401  (importing registers the rules)
-from ._blocks import Span
-from ._kinds import OneHot, PerPoint, Seeds, Shared, Stacked, check_vectors
-from ._seeded import Structured, begin
 from .layout import Layout
+from .seeded import OneHot, PerPoint, Seeds, Shared, Span, Stacked, Structured, begin, check_vectors
 
 __all__ = ["OneHot", "PerPoint", "Seeds", "Shared", "Stacked", "start"]
 

@@ -188,5 +188,4 @@ def replanned(objective: ResidualObjective) -> ResidualObjective:
 
 def _traces(recorded: Recorded) -> list[Trace]:
     """Sums over coordinates that are estimated, each once."""
-    derivatives = [derivative for terms in recorded.plan.quantities for derivative, _ in terms]
-    return list(dict.fromkeys(trace for derivative in derivatives for trace in derivative.traces))
+    return list(recorded.plan.traces)

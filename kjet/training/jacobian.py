@@ -26,6 +26,9 @@ class Taps:
     channels, whose products add up. Unknown parameters get one copy for each point. A trainable parameter outside
     linear layers has no such structure: for these, each residual is differentiated by itself, under vmap.
 
+    Long sums of derivatives are computed again in the backward pass, by the same operations: :meth:`jacobian` belongs
+    inside of the context, too.
+
     Args:
         model: Network and unknowns.
         n: Number of points of the batch.
@@ -38,6 +41,7 @@ class Taps:
         self.model, self.n = model, n
         self.free = {k: v.detach().expand(n).clone().requires_grad_() for k, v in model.free.items()}
         self._calls: dict[nn.Linear, list[tuple[Tensor, Tensor]]] = {}
+        self._complete = False
         self._layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
         owned = {id(p) for layer in self._layers for p in layer.parameters()} | {id(p) for p in model.free.values()}
         self._stray = [p for p in model.trainable() if id(p) not in owned]
@@ -56,7 +60,7 @@ class Taps:
         (x,) = args
         calls = self._calls.setdefault(layer, [])  # type: ignore[arg-type]
         if not isinstance(output, Jet):
-            if output.requires_grad:
+            if output.requires_grad and not self._complete:
                 calls.append((x, output))
             return output
         rows: list[Tensor | None] = []
@@ -65,7 +69,8 @@ class Taps:
                 rows.append(y)
                 continue
             full = y.expand(*y.shape[:-2], self.n, y.shape[-1]) if y.shape[-2] != self.n else y
-            calls.append((a, full))
+            if not self._complete:
+                calls.append((a, full))
             rows.append(full)
         return Jet(rows, output.layout)
 
@@ -73,6 +78,7 @@ class Taps:
         self, value: Float[Tensor, " n"], out: Float[Tensor, "n p"] | None = None, last: bool = True
     ) -> Float[Tensor, "n p"]:
         """Differentiate each entry of ``value`` with respect to each parameter."""
+        self._complete = True
         found = self._one_by_one(value)
         outputs = [y for calls in self._calls.values() for _, y in calls]
         sources = [*outputs, *self.free.values()]

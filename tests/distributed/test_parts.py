@@ -7,12 +7,13 @@ import torch
 
 from kjet.distributed import Axis, Mesh, ShardedPlan
 from kjet.distributed._parts import part_of
-from kjet.jets import Biharmonic, Laplacian, Plan, Trace, quantity
+from kjet.jets import Biharmonic, GradientProducts, Laplacian, Plan, Trace, Varying, quantity
 from kjet.jets.estimators import STDE, Hutchinson
 
 D = 4
 MATRIX = torch.tensor([[2.0, 0.5, 0.0, 0.0], [0.5, 1.0, 0.0, 0.3], [0.0, 0.0, -1.0, 0.0], [0.0, 0.3, 0.0, 0.0]])
 U, U_X, U_T = quantity({(0, 0, 0, 0): 1.0}), quantity({(1, 0, 0, 0): 1.0}), quantity({(0, 0, 0, 1): 1.0})
+GRAD = GradientProducts(range(3))
 LAP, SPACE = Laplacian().quantity(D), quantity({Trace(range(3)): 1.0})
 
 PLANS = {
@@ -29,6 +30,11 @@ PLANS = {
     "a mixed derivative of a trace": [quantity({Trace(range(3)): 1.0}) * U_T, SPACE],
     "nothing to share": [U, U_X, quantity({(2, 0, 0, 0): 1.0})],
     "value only": [U],
+    "coefficients that vary": [Varying(range(3), 2, torch.square, positive=True), U_X],
+    "coefficients of both signs": [Varying(range(3), 2, torch.sin), Varying(range(4), 1, torch.sin), U, SPACE],
+    "products of gradients": [GRAD],
+    "products and a laplacian": [quantity({Trace(range(3)): -0.5, ((3, 1),): 1.0}), GRAD, U_X],
+    "products over two sets of axes": [SPACE, GRAD, GradientProducts((0, 2, 3)), U_T],
 }
 ESTIMATORS = {
     "exact": None,
@@ -69,7 +75,7 @@ def test_parts_add_up(name, estimator, size, function, x):
     expected = plan(function, x, plan.draw(len(x), torch.Generator().manual_seed(3), torch.float64))
     parts = [ShardedPlan(plan, Mesh(direction=Axis(rank, size))) for rank in range(size)]
     values = [part.part.plan(function, x, drawn(part, len(x))) for part in parts]
-    for wanted in plan.quantities:
+    for wanted in (*plan.quantities, *plan.products):
         found = [value[wanted] for value in values]
         scale = expected[wanted].abs().max()
         if wanted in parts[0].part.summed:
@@ -77,6 +83,19 @@ def test_parts_add_up(name, estimator, size, function, x):
         else:
             for one in found:
                 torch.testing.assert_close(one, expected[wanted], rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("size", [2, 3, 7])
+@pytest.mark.parametrize("estimator", [STDE(3), Hutchinson(5, law="gaussian")], ids=["sparse", "gaussian"])
+def test_parts_under_a_budget(estimator, size, function, x):
+    names = [quantity({Trace(range(3)): 1.0}) * U_T, SPACE, GRAD, Varying(range(3), 2, torch.sin), U_X]
+    plan = Plan.build(names, D, estimator, budget=1e7)
+    assert plan.outer
+    expected = plan(function, x, plan.draw(len(x), torch.Generator().manual_seed(3), torch.float64))
+    parts = [ShardedPlan(plan, Mesh(direction=Axis(rank, size))) for rank in range(size)]
+    values = [part.part.plan(function, x, drawn(part, len(x))) for part in parts]
+    for name in parts[0].part.summed:
+        torch.testing.assert_close(sum(value[name] for value in values), expected[name], rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -93,17 +112,19 @@ def test_points_are_shared_with_their_directions(size, function, x):
 
 def test_long_sums_go_in_passes_of_each_rank():
     d = 150
-    plan = Plan.build([quantity({Trace(range(d)): 2.0, ((0, 1),): 1.0})], d)
+    products = GradientProducts(range(d))
+    plan = Plan.build([quantity({Trace(range(d)): 2.0, ((0, 1),): 1.0}), products], d)
     assert plan.outer
     x = torch.rand(2, d, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
     def function(x):
         return torch.sin(x).sum(-1, keepdim=True) ** 2
 
-    (expected,) = plan(function, x).values()
+    expected = plan(function, x)
     parts = [part_of(plan, Axis(rank, 4)) for rank in range(4)]
     assert [part.plan.outer[0][0].count for part in parts] == [38, 38, 37, 37]
-    torch.testing.assert_close(sum(part.plan(function, x)[plan.quantities[0]] for part in parts), expected)
+    for name in (plan.quantities[0], products):
+        torch.testing.assert_close(sum(part.plan(function, x)[name] for part in parts), expected[name])
 
 
 def test_ranks_push_their_own_directions_only():

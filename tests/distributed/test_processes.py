@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,40 +10,11 @@ import torch.distributed as dist
 
 from kjet.distributed import Axis, Mesh, check_replicas, connected, reduce_gradients
 from kjet.errors import ConfigError
+from tests.distributed.launching import WARNINGS, launch
 from tests.distributed.worker import MESHES, PROCESSES, N
 
-ROOT = Path(__file__).resolve().parents[2]
+WORKER = "tests.distributed.worker"
 TOLERANCE = 1e-12  # float64: only the order of summation differs
-LIMIT = 240.0  # seconds for everything, on a busy machine
-# torch scripts its own derivative rules when forward mode is first used.
-WARNINGS = ("-W", "error", "-W", "ignore:`torch.jit:DeprecationWarning")
-GRACE = 20.0  # seconds that processes have once one of them has failed
-
-
-def launch(what: str, folder: Path, *options: str) -> list[tuple[int, str]]:
-    """Run the worker in processes of its own, and return their exit codes and what they wrote."""
-    # A store for this run alone; it lives in this process, as torchrun's lives in the launcher.
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    variables = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, *options, "-m", "tests.distributed.worker", what, str(folder)]
-    processes = [
-        subprocess.Popen(
-            [*command, str(rank), str(store.port)],
-            cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        for rank in range(PROCESSES)
-    ]  # fmt: skip
-    end = time.monotonic() + LIMIT
-    try:
-        while time.monotonic() < end and any(process.poll() is None for process in processes):
-            if any(process.poll() for process in processes):
-                end = min(end, time.monotonic() + GRACE)
-            time.sleep(0.05)
-    finally:
-        for process in processes:
-            process.kill()
-        outputs = [process.communicate()[0] for process in processes]
-    return [(process.returncode, output) for process, output in zip(processes, outputs, strict=True)]
 
 
 def load(folder: Path, name: str) -> list[dict]:
@@ -61,7 +28,7 @@ def far(found, expected) -> bool:
 
 # One test, since each launch takes four times the import of torch.
 def test_every_mesh_finds_what_one_process_finds(tmp_path):
-    ended = launch("all", tmp_path, *WARNINGS)
+    ended = launch(WORKER, PROCESSES, "all", tmp_path, *WARNINGS)
     report = "\n".join(output for _, output in ended)
     for name in MESHES:
         assert (tmp_path / f"{name}-0.pt").exists(), report
@@ -85,7 +52,7 @@ def test_every_mesh_finds_what_one_process_finds(tmp_path):
 
 @pytest.mark.slow
 def test_a_compiled_loss_is_the_same(tmp_path):
-    ended = launch("compile", tmp_path)  # the compiler warns of itself
+    ended = launch(WORKER, PROCESSES, "compile", tmp_path)  # the compiler warns of itself
     assert [code for code, _ in ended] == [0] * PROCESSES, "\n".join(output for _, output in ended)
     for rank in range(2):
         found = torch.load(tmp_path / f"compiled-{rank}.pt", weights_only=True)

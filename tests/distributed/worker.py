@@ -28,6 +28,7 @@ from kjet.distributed import (
 from kjet.jets import Plan, Trace, quantity
 from kjet.jets.estimators import STDE, Hutchinson
 from kjet.jets.seeds import Shared
+from tests.distributed.launching import environment
 
 MESHES = {"one": (1, 1), "points": (2, 1), "directions": (1, 2), "directions 3": (1, 3), "both": (2, 2)}
 PROCESSES = 4
@@ -244,14 +245,6 @@ def wait_in_vain(mesh: Mesh) -> dict[str, object]:
     except RuntimeError as error:
         return {"error": str(error), "seconds": time.monotonic() - started}
     return {"error": "", "seconds": 0.0}
-
-
-def environment(rank: int, port: int, size: int, attempt: int) -> dict[str, str]:
-    """Variables as torchrun sets them: one store, which the launcher holds, for every attempt."""
-    return {
-        "RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": str(attempt),
-    }  # fmt: skip
 
 
 def compile_alone(folder: Path, rank: int, port: int) -> None:

@@ -148,9 +148,9 @@ def test_errors_are_given_the_layer(points):
             return torch.special.i0(h)
 
     f = Outer(Bessel()).double()
-    with pytest.raises(JetRuleError, match="special_i0") as caught:
+    with pytest.raises(JetRuleError, match=r"torch\.special\.i0") as caught:
         diagnose(f, points)
     assert 'in layer "net.layers.2" (Bessel)' in caught.value.__notes__
     assert hooks(f) == 0
-    with pytest.raises(JetRuleError, match="special_i0"), watch(f):
+    with pytest.raises(JetRuleError, match=r"torch\.special\.i0"), watch(f):
         laplacian(f, points)

@@ -201,9 +201,28 @@ def test_derivatives_have_the_digits_of_float64(name):
 # --- what has no rule, and rules of users ---------------------------------------------------------------------------
 
 
-def test_missing_rule_names_the_operation_and_the_remedy():
-    with pytest.raises(NotImplementedError, match=r"special_i0.*kjet\.jets\.rule"):
-        jet(torch.special.i0, torch.ones(1, 1), torch.ones(1, 1), 1)
+def unregistered(x):
+    return Jet.__torch_function__(unregistered, (Jet,), (x,))
+
+
+MISSING = {
+    "torch.i0": torch.i0,
+    "torch.unique": torch.unique,
+    "torch.special.i0": torch.special.i0,
+    "torch.linalg.eigvals": torch.linalg.eigvals,
+    "torch.nn.functional.fractional_max_pool2d": lambda x: F.fractional_max_pool2d(x, 2, output_size=1),
+    "torch.Tensor.i0": lambda x: x.i0(),
+    "torch.ops.aten.i0": torch.ops.aten.i0,
+    f"{unregistered.__module__}.unregistered": unregistered,
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_missing_rule_names_the_operation_as_it_is_written_and_the_remedy(name):
+    with pytest.raises(NotImplementedError) as caught:
+        jet(MISSING[name], torch.ones(1, 1), torch.ones(1, 1), 1)
+    assert f'operation "{name}";' in str(caught.value)
+    assert f"@kjet.jets.rule({name})" in str(caught.value)
 
 
 def test_unknown_attribute():
@@ -215,7 +234,7 @@ def test_unknown_attribute():
 def test_registered_rule_is_used(monkeypatch):
     from importlib import import_module
 
-    module = import_module("kjet.jets.jet")
+    module = import_module("kjet.jets._registry")
     monkeypatch.setattr(module, "_RULES", dict(module._RULES))
 
     def doubled(x):

@@ -8,9 +8,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kjet.errors import ConfigError, JetRuleError
-from kjet.jets import Jet, Layout, _project, _push, _seeded_rules
-from kjet.jets._blocks import sum_of_squares
-from kjet.jets._seeded import Structured
+from kjet.jets import Jet, Layout, _push
+from kjet.jets.seeded import Structured, project, reductions
+from kjet.jets.seeded.blocks import sum_of_squares
 from kjet.jets.seeds import OneHot, PerPoint, Seeds, Shared, Stacked, start
 
 N, D, S = 5, 7, 4
@@ -516,7 +516,7 @@ def test_no_array_of_directions_by_points_by_coordinates(kind, name, fused, monk
         "features": lambda x: network(torch.sin(x)),
     }[name]
     if fused:  # a dispatch mode makes the core take its plain path, as it should for tracers
-        for module in (_project, _push, _seeded_rules):
+        for module in (project, _push, reductions):
             monkeypatch.setattr(module, "eager", lambda: True)
     x, seeds = points_of(n, d), seeds_of(kind, n, d)
     with Largest() as largest:

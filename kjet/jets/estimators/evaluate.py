@@ -9,7 +9,7 @@ import torch
 
 from ...errors import ConfigError
 from ...typing import Float, Tensor
-from .._bundles import Source
+from ..bundles import Source
 from ..derivative import Derivative, quantity
 from ..jet import Jet
 from ..layout import Layout
