@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -70,6 +71,11 @@ def layer_sizes(owner: str, width: int, depth: int, hidden: Sequence[int]) -> tu
     valid = all(_is_count(size) for size in hidden)
     require(valid, owner, "hidden", list(hidden), "positive integers", "Use [64, 64], or [] for width and depth.")
     return tuple(hidden) or (width,) * depth
+
+
+def check_scale(owner: str, name: str, scale: float) -> None:
+    """Raise a ConfigError unless a factor of inputs or values is a positive number."""
+    require(0 < scale < math.inf, owner, name, scale, "a positive number", "Use 1.")
 
 
 def check_sizes(owner: str, in_features: int, out_features: int) -> None:

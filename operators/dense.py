@@ -14,6 +14,7 @@ from torch import nn
 from ..errors import ConfigError
 from ..jets import Jet
 from ..typing import Float, Tensor
+from .config import check_scale
 
 __all__ = ["Rescale", "dense", "glorot", "normal", "rescale", "uniform"]
 
@@ -119,25 +120,35 @@ def rescale(
     input_range: Float[Tensor, "d 2"] | None,
     in_features: int,
     *,
+    scale: float = 1.0,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> nn.Module:
-    """Return the map from a box to ``[-1, 1]^d``, or the identity where none is needed.
+    """Return the map from a box to ``scale [-1, 1]^d``, or the identity where none is needed.
 
     Raises:
-        ConfigError: If the range does not have one row for each of `in_features` inputs, or is empty.
+        ConfigError: If the range does not have one row for each of `in_features` inputs, or is empty, or the scale is
+            not a positive number.
 
     >>> rescale(torch.tensor([[-1.0, 1.0]]), 1), rescale(None, 3)
     (Identity(), Identity())
+    >>> rescale(torch.tensor([[0.0, 4.0]]), 1, scale=10.0)(torch.tensor([[4.0]])).item()
+    10.0
     """
+    check_scale("rescale", "input_scale", scale)
     if input_range is None:
-        return nn.Identity()
+        if scale == 1:
+            return nn.Identity()
+        input_range = torch.tensor([-1.0, 1.0], dtype=torch.float64).expand(in_features, 2)
     box = _checked(input_range)
     if box.shape[0] != in_features:
         raise ConfigError(
             f"input_range bounds {box.shape[0]} inputs, but the network takes {in_features}; "
             "give one row (low, high) for each"
         )
+    if scale != 1:
+        middle, half = 0.5 * box.sum(-1, keepdim=True), 0.5 * (box[:, 1:] - box[:, :1])
+        box = torch.cat([middle - half / scale, middle + half / scale], dim=-1)
     if bool((box == box.new_tensor([-1.0, 1.0])).all()):
         return nn.Identity()
     return Rescale(box, dtype=dtype, device=device)

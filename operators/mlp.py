@@ -12,7 +12,7 @@ from torch import nn
 from ..jets import Jet
 from ..typing import Float, Tensor
 from .activations import activation as named
-from .config import check_sizes, layer_sizes
+from .config import check_scale, check_sizes, layer_sizes
 from .dense import glorot, rescale
 
 __all__ = ["MLP", "MLPConfig"]
@@ -32,6 +32,8 @@ class MLP(nn.Module):
         hidden: Sizes of the hidden layers, in place of `width` and `depth`.
         activation: Name of the activation, one of ``kjet.operators.ACTIVATIONS``.
         input_range: Lower and upper bound of each input.
+        input_scale: Factor of the inputs once they are mapped to ``[-1, 1]^d``.
+        output_scale: Factor of the values.
         generator: Source of all randomness; torch's own if None.
         dtype: Floating type; torch's default if None.
         device: Device.
@@ -56,6 +58,8 @@ class MLP(nn.Module):
         hidden: Sequence[int] = (),
         activation: str = "tanh",
         input_range: Float[Tensor, "d 2"] | None = None,
+        input_scale: float = 1.0,
+        output_scale: float = 1.0,
         generator: torch.Generator | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -63,8 +67,8 @@ class MLP(nn.Module):
         super().__init__()
         check_sizes("MLP", in_features, out_features)
         sizes = (in_features, *layer_sizes("MLP", width, depth, hidden), out_features)
-        self.activation = named(activation)
-        self.rescale = rescale(input_range, in_features, dtype=dtype, device=device)
+        self.activation, self.output_scale = named(activation), output_scale
+        self.rescale = rescale(input_range, in_features, scale=input_scale, dtype=dtype, device=device)
         self.layers = nn.ModuleList(
             glorot(i, o, generator=generator, dtype=dtype, device=device) for i, o in itertools.pairwise(sizes)
         )
@@ -74,7 +78,8 @@ class MLP(nn.Module):
         h = self.rescale(x)
         for layer in self.layers[:-1]:
             h = self.activation(layer(h))
-        return self.layers[-1](h)
+        y = self.layers[-1](h)
+        return y if self.output_scale == 1 else self.output_scale * y
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,9 @@ class MLPConfig:
         depth: Number of hidden layers.
         hidden: Sizes of the hidden layers, in place of `width` and `depth`; empty to use those.
         activation: Name of the activation.
+        input_scale: Factor of the inputs once they are mapped to ``[-1, 1]^d``. On a ball in d dimensions coordinates
+            are of size ``d^(-1/2)``, where tanh is nearly linear: ``d^(1/4)`` brings back the curvature.
+        output_scale: Factor of the values: the size of the solution, where it is far from 1.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -98,10 +106,14 @@ class MLPConfig:
     depth: int = 4
     hidden: list[int] = field(default_factory=list)
     activation: str = "tanh"
+    input_scale: float = 1.0
+    output_scale: float = 1.0
 
     def __post_init__(self) -> None:
         layer_sizes("MLPConfig", self.width, self.depth, self.hidden)
         named(self.activation)
+        check_scale("MLPConfig", "input_scale", self.input_scale)
+        check_scale("MLPConfig", "output_scale", self.output_scale)
 
     def build(
         self,
@@ -122,6 +134,8 @@ class MLPConfig:
             hidden=self.hidden,
             activation=self.activation,
             input_range=input_range,
+            input_scale=self.input_scale,
+            output_scale=self.output_scale,
             generator=generator,
             dtype=dtype,
             device=device,

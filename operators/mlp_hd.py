@@ -13,7 +13,7 @@ from ..errors import ConfigError, unknown
 from ..jets import Jet
 from ..typing import Float, Tensor
 from .activations import activation as named
-from .config import check_sizes, layer_sizes, require_count
+from .config import check_scale, check_sizes, layer_sizes, require_count
 from .dense import glorot, rescale
 from .mlp import MLP
 
@@ -99,6 +99,8 @@ class MLPHD(nn.Module):
         hidden: Sizes of the hidden layers, in place of `width` and `depth`.
         activation: Name of the activation, one of ``kjet.operators.ACTIVATIONS``.
         input_range: Lower and upper bound of each input.
+        input_scale: Factor of the inputs once they are mapped to ``[-1, 1]^d``.
+        output_scale: Factor of the values.
         generator: Source of all randomness; torch's own if None.
         dtype: Floating type; torch's default if None.
         device: Device.
@@ -126,6 +128,8 @@ class MLPHD(nn.Module):
         hidden: Sequence[int] = (),
         activation: str = "tanh",
         input_range: Float[Tensor, "d 2"] | None = None,
+        input_scale: float = 1.0,
+        output_scale: float = 1.0,
         generator: torch.Generator | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -133,7 +137,7 @@ class MLPHD(nn.Module):
         super().__init__()
         check_sizes("MLPHD", in_features, out_features)
         _check_first_layer(first_layer)
-        self.rescale = rescale(input_range, in_features, dtype=dtype, device=device)
+        self.rescale = rescale(input_range, in_features, scale=input_scale, dtype=dtype, device=device)
         self.shared: BlockLinear | None = None
         self.left_over, features = 0, in_features
         if first_layer != "full":
@@ -145,7 +149,7 @@ class MLPHD(nn.Module):
         self.activation = named(activation) if first_layer == "block" else None
         self.core = MLP(
             features, out_features, width=width, depth=depth, hidden=hidden, activation=activation,
-            generator=generator, dtype=dtype, device=device,
+            output_scale=output_scale, generator=generator, dtype=dtype, device=device,
         )  # fmt: skip
 
     def forward(self, x: Float[Tensor, "*n d"] | Jet) -> Float[Tensor, "*n m"] | Jet:
@@ -169,6 +173,9 @@ class MLPHDConfig:
         depth: Number of hidden layers.
         hidden: Sizes of the hidden layers, in place of `width` and `depth`; empty to use those.
         activation: Name of the activation.
+        input_scale: Factor of the inputs once they are mapped to ``[-1, 1]^d``. On a ball in d dimensions coordinates
+            are of size ``d^(-1/2)``, where tanh is nearly linear: ``d^(1/4)`` brings back the curvature.
+        output_scale: Factor of the values: the size of the solution, where it is far from 1.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -183,12 +190,16 @@ class MLPHDConfig:
     depth: int = 4
     hidden: list[int] = field(default_factory=list)
     activation: str = "tanh"
+    input_scale: float = 1.0
+    output_scale: float = 1.0
 
     def __post_init__(self) -> None:
         _check_first_layer(self.first_layer)
         require_count("MLPHDConfig", "block_size", self.block_size, "Use 100.")
         layer_sizes("MLPHDConfig", self.width, self.depth, self.hidden)
         named(self.activation)
+        check_scale("MLPHDConfig", "input_scale", self.input_scale)
+        check_scale("MLPHDConfig", "output_scale", self.output_scale)
 
     def build(
         self,
@@ -211,6 +222,8 @@ class MLPHDConfig:
             hidden=self.hidden,
             activation=self.activation,
             input_range=input_range,
+            input_scale=self.input_scale,
+            output_scale=self.output_scale,
             generator=generator,
             dtype=dtype,
             device=device,

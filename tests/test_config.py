@@ -557,6 +557,7 @@ def test_a_group_that_is_chosen_anew_starts_from_its_defaults(tmp_path: Path) ->
         ("estimator=stde", "keeps its estimator"),
         ("optimizer=adam", "keeps its optimizer"),
         ("trainer.dtype=float32", r"keeps its trainer\.dtype"),
+        ("trainer.precision=full", r"keeps its trainer\.precision"),
         ("experiment=burgers", r"cannot be combined with resume="),
         ("debug=default", r"cannot be combined with resume="),
         ("hydra.run.dir=x", r"cannot be combined with resume="),

@@ -53,8 +53,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for kind in registry.KINDS:
         registry.names(kind)
         monkeypatch.setitem(registry._COMPONENTS, kind, dict(registry._COMPONENTS[kind]))
-    jets = import_module("kjet.jets.jet")
-    monkeypatch.setattr(jets, "_RULES", dict(jets._RULES))
+    rules = import_module("kjet.jets._registry")
+    monkeypatch.setattr(rules, "_RULES", dict(rules._RULES))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
 

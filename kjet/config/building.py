@@ -49,7 +49,7 @@ def components(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 
     >>> parts = components({"problem": {"name": "burgers"}, "operator": {"name": "mlp", "depth": 2}})
     >>> parts["operator"]
-    MLPConfig(width=24, depth=2, hidden=[], activation='tanh')
+    MLPConfig(width=24, depth=2, hidden=[], activation='tanh', input_scale=1.0, output_scale=1.0)
     """
     values = _plain(cfg)
     parts = {group: _part(group, values[group]) for group in GROUPS if group in values and group != "operator"}

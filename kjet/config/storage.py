@@ -27,7 +27,12 @@ _GIVEN_SECRET = re.compile(r"(key|token|secret|password)\w*\s*[=:]\s*(?!\$\{)\S"
 _UNKNOWN = "???"  # OmegaConf's mark for a value that has to be given
 _SHORTEST_SECRET = 8
 _FIXED = ("problem", "operator", "constraint", "estimator", "seed")
-_FIXED_ALONE = ("optimizer", "optimizer.name", "trainer.dtype")  # other settings of these may change
+_FIXED_ALONE = (
+    "optimizer",
+    "optimizer.name",
+    "trainer.dtype",
+    "trainer.precision",
+)  # other settings of these may change
 
 
 def store(

@@ -1,4 +1,4 @@
-"""The default optimizer: tries the curvature methods and keeps the better one; Adam where curvature is of no use."""
+"""The default optimizer: tries the curvature methods and keeps the better one; first-order where none is of use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from ..errors import DivergenceError
 from ..typing import Float, Tensor
 from .adam import Adam
 from .broyden import SelfScaledBroyden
+from .first_order import FirstOrder
 from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
 from .objective import NEVER, Objective, Optimizer, State, Status, Step, is_stochastic, require, tensor_of
+from .soap import SOAP
 
 __all__ = ["Auto", "best_so_far"]
 
@@ -21,12 +23,15 @@ _METHODS: dict[str, Optimizer] = {
     "lbfgs": LBFGS(history=100),
 }
 _JACOBIAN = 2**27  # entries of the greatest Jacobian that is formed: 1 GiB in float64
-_DECAY = Adam(learning_rate=1e-3, decay_steps=10_000, decay_rate=0.1)
+_FIRST_ORDER: dict[str, FirstOrder] = {
+    "soap": SOAP(learning_rate=3e-3, decay_steps=10_000, decay_rate=0.1),
+    "adam": Adam(learning_rate=1e-3, decay_steps=10_000, decay_rate=0.1),
+}
 
 
 @dataclass(frozen=True)
 class Auto:
-    """Pick a curvature method by trying, and change it when it stops making progress; Adam where there is no curvature.
+    """Pick a curvature method by trying, and change it when it stalls; SOAP or Adam where none is of use.
 
     No method wins everywhere: Gauss-Newton is unbeaten on smooth elliptic problems and stalls for long on transport,
     where a dense self-scaled Broyden method goes on. So both start from the same parameters on the same points with
@@ -39,9 +44,9 @@ class Auto:
     residual space, or L-BFGS where the residuals are too many for that as well.
 
     Where directions are random, losses of different draws cannot be compared and the curvature of one draw says little
-    of the next; and beyond ``max_curvature`` parameters no method can store any. These get Adam at the rate 1e-3, which
-    falls linearly to zero in the steps of the run; where only its seconds are limited, to a tenth every 10,000 steps,
-    since a rate by the clock would never repeat itself.
+    of the next: SOAP averages it. Beyond ``max_curvature`` parameters that costs more than it gains, and Adam is left.
+    Their rates, 3e-3 and 1e-3, fall linearly to zero in the steps of the run; where only its seconds are limited, to a
+    tenth every 10,000 steps, since a rate by the clock would never repeat itself.
 
     Work is counted by a fixed model of the operations, never by the clock, so that a run repeats itself and a resumed
     run goes on bit for bit.
@@ -52,7 +57,7 @@ class Auto:
         max_dense: Most parameters for a dense inverse Hessian, and most residuals for Gauss-Newton beyond that.
         stagnation: Least decrease of log10(loss), between two looks, that counts as progress.
         max_curvature: Most parameters for any curvature method.
-        steps: Steps of the run, for Adam's rate; None takes the limit of the run, if it has one.
+        steps: Steps of the run, for the rate of SOAP and Adam; None takes the limit of the run, if it has one.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -104,22 +109,25 @@ class Auto:
             state = self._start(objective, theta, state)
         own, inner = _split(state)
         done = self._method(own["method"]).step(objective, theta, inner)
-        if own["method"] == "adam":
+        if own["method"] in _FIRST_ORDER:
             return _replace(done, _join(own, done.state), done.status)
         own["work"] = float(own["work"]) + self._work(own, done)
         joined = _replace(done, _join(own, done.state), done.status)
         return _trial(self, joined) if own["phase"] == "trial" else self._watch(joined)
 
     def _method(self, name: object) -> Optimizer:
-        if name != "adam":
+        if name not in _FIRST_ORDER:
             return _METHODS[str(name)]
-        return _DECAY if self.steps is None else replace(_DECAY, schedule="linear", total_steps=self.steps)
+        method = _FIRST_ORDER[str(name)]
+        return method if self.steps is None else replace(method, schedule="linear", total_steps=self.steps)
 
     def _start(self, objective: Objective, theta: Tensor, state: State) -> State:
-        if is_stochastic(objective):
-            return self._first_order(state, theta, "random directions give no curvature that lasts")
         if theta.numel() > self.max_curvature:
-            return self._first_order(state, theta, f"{theta.numel()} parameters are too many for their curvature")
+            return self._first_order(
+                "adam", state, theta, f"{theta.numel()} parameters are too many for their curvature"
+            )
+        if is_stochastic(objective):
+            return self._first_order("soap", state, theta, "random directions give no curvature that lasts")
         residual = objective.residual(theta)
         if not bool(residual.isfinite().all()):
             bad = int((~residual.isfinite()).sum())
@@ -136,9 +144,10 @@ class Auto:
         own["start"] = theta.clone()
         return self._use(own, "gauss_newton", theta, "trial", "trying gauss_newton")
 
-    def _first_order(self, own: State, theta: Tensor, reason: str) -> State:
+    def _first_order(self, method: str, own: State, theta: Tensor, reason: str) -> State:
         fall = "to a tenth every 10000 steps" if self.steps is None else f"linearly to 0 at step {self.steps}"
-        return self._use(own, "adam", theta, "main", f"adam: {reason}; rate 1e-3, falling {fall}")
+        rate = f"{_FIRST_ORDER[method].learning_rate:g}"
+        return self._use(own, method, theta, "main", f"{method}: {reason}; rate {rate}, falling {fall}")
 
     def _use(self, own: State, method: str, theta: Tensor, phase: str, why: str) -> State:
         return _join(own | {"method": method, "phase": phase, "why": why}, self._method(method).init(theta))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from ..data import Sphere
 from ..errors import ConfigError
 from ..pde import BallSolution, ball_solution
+from ..typing import Tensor
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,14 @@ class BallOptions:
         """Draw the exact solution."""
         return ball_solution(self.dim, self.interaction, seed=self.seed, power=power)
 
-    def sizes(self, name: str) -> dict[str, Any]:
+    def size_of(self, function: Callable[[Tensor], Any]) -> float:
+        """Root mean square of a function of the points, of three digits: what is given says how large u will be."""
+        count = max(4, min(256, 10**7 // self.dim))
+        x = self.ball().interior(count, sampler="uniform", generator=torch.Generator().manual_seed(0)).x
+        return float(f"{float(function(x).square().mean().sqrt()):.3g}") or 1.0
+
+    def sizes(self, name: str, output_scale: float = 1.0) -> dict[str, Any]:
         """Name, and suggestions for training."""
-        sizes = {"network": {"width": 128, "depth": 3}, "points": 100, "boundary_points": 100}
+        network = {"width": 128, "depth": 3, "input_scale": self.dim**0.25, "output_scale": output_scale}
+        sizes = {"network": network, "points": 100, "boundary_points": 100}
         return {"name": name, **sizes, "seconds": 300.0, "steps": 10_000, "dtype": "float32"}

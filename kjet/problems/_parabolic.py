@@ -50,5 +50,5 @@ def parabolic(
         reference=PointFunction(reference, coords, name="u"),
         condition_weight=20.0,
         trivial=partial(trivial_predictors, reference, time=True),
-        **options.sizes(name),
+        **options.sizes(name, output_scale=options.size_of(solution.value)),
     )

@@ -16,7 +16,10 @@ from ._ball import BallOptions
 def steady(
     options: BallOptions, name: str, equation: Callable[..., Equation], reaction: Callable[[Tensor], Any]
 ) -> Problem:
-    """Make ``lap(u) + reaction(u) + f = 0`` with ``u = 0`` on the sphere, which the suggested ansatz has exactly."""
+    """Make ``lap(u) + reaction(u) + f = 0`` with ``u = 0`` on the sphere, which the suggested ansatz has exactly.
+
+    ``lap((1 - |x|^2) c) = -2 d c``: values of the suggested network are in units of the source over 2 d.
+    """
     solution, coords = options.solution(), options.coords
 
     def source(x: Tensor) -> Tensor:
@@ -30,5 +33,5 @@ def steady(
         reference=PointFunction(solution.value, coords, name="u"),
         constraint="hard",
         trivial=partial(trivial_predictors, solution.value),
-        **options.sizes(name),
+        **options.sizes(name, output_scale=options.size_of(source) / (2 * options.dim)),
     )

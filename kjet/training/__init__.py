@@ -1,5 +1,6 @@
 """Training: from a problem to a solution, with everything that happens on the way written down."""
 
+from .chunking import ChunkedGradient
 from .estimation import AutoEstimatorConfig, ExactConfig, HutchinsonConfig, STDEConfig
 from .loading import load
 from .loop import Trainer
@@ -11,6 +12,7 @@ from .solve import solve
 
 __all__ = [
     "AutoEstimatorConfig",
+    "ChunkedGradient",
     "ConstraintConfig",
     "ExactConfig",
     "HutchinsonConfig",

@@ -28,6 +28,8 @@ class CompiledGradient:
 
     Args:
         backend: What makes the program; ``"aot_eager"`` only traces it, to see whether that is possible.
+        tolerance: Relative difference from the plain gradient that is taken for rounding; None for the square root of
+            that of the floating type.
 
     Raises:
         ConfigError: When called, if the step cannot be compiled, or if the program's first gradient is not that of the
@@ -36,7 +38,7 @@ class CompiledGradient:
     Cost: some tens of seconds for the first call.
     """
 
-    def __init__(self, backend: str = "inductor") -> None:
+    def __init__(self, backend: str = "inductor", tolerance: float | None = None) -> None:
         # Backward programs may write into what the forward one saved for them. Torch 2.13 asks whether that is seen
         # from outside, but not whether two saved tensors share memory, as slices of one jet do: then gradients are
         # wrong. (torch._functorch.config.donated_buffer would do, but stored programs do not depend on it.)
@@ -44,7 +46,7 @@ class CompiledGradient:
             {"inplace_buffers": False} if backend == "inductor" else None
         )
         self._total = torch.compile(_fresh(_total), fullgraph=True, dynamic=False, backend=backend, options=options)
-        self._known = False
+        self._known, self._tolerance = False, tolerance
 
     def __call__(
         self, objective: ResidualObjective, theta: Float[Tensor, " p"]
@@ -61,7 +63,7 @@ class CompiledGradient:
                 "it is missing (g++ for CPUs, triton for GPUs), or leave out what torch.compile cannot trace in the "
                 "equation or the network"
             ) from error
-        _compare(found, flat_gradient(objective.total(), objective.model.trainable()))
+        _compare(found, flat_gradient(objective.total(), objective.model.trainable()), self._tolerance)
         self._known = True
         _logger.info("compiled the step in %.0f seconds", time.perf_counter() - begun)
         return found
@@ -70,10 +72,10 @@ class CompiledGradient:
         return flat_gradient(self._total(objective), objective.model.trainable())
 
 
-def _compare(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
+def _compare(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], tolerance: float | None = None) -> None:
     """Refuse a program whose gradient is not the plain one, up to rounding."""
     gradient, plain = found[1], expected[1]
-    tolerance = torch.finfo(plain.dtype).eps ** 0.5
+    tolerance = torch.finfo(plain.dtype).eps ** 0.5 if tolerance is None else tolerance
     scale = float(plain.norm())
     error = float((gradient - plain).norm()) / (scale or 1.0)
     if not error <= tolerance and bool(torch.isfinite(plain).all()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..data import SAMPLERS
 from ..operators import NETWORKS
-from ..optim import LBFGS, Adam, Auto, GaussNewton, LevenbergMarquardt, SelfScaledBroyden
+from ..optim import LBFGS, SOAP, Adam, Auto, GaussNewton, LevenbergMarquardt, SelfScaledBroyden
 from ..registry import register
 from .estimation import AutoEstimatorConfig, ExactConfig, HutchinsonConfig, STDEConfig
 from .loggers import LOGGERS
@@ -16,6 +16,7 @@ OPTIMIZERS = {
     "levenberg_marquardt": LevenbergMarquardt,
     "ssbroyden": SelfScaledBroyden,
     "lbfgs": LBFGS,
+    "soap": SOAP,
     "adam": Adam,
 }
 

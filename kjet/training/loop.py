@@ -243,6 +243,7 @@ class Trainer:
         source = adaptive_source(self.objective)
         meta = {
             "optimizer": scalars, "method": type(self.optimizer).__name__, "seconds": self.seconds,
+            "precision": self.settings.precision,
             "loss": self.loss if math.isfinite(self.loss) else None,
             "last_draw": self._last_draw, "stalls": self._stalls, "history": self.history,
             "estimator": None if source is None else source.state_dict(), "last_comparison": self._last_comparison,
@@ -261,6 +262,12 @@ class Trainer:
             raise RunError(
                 f"the checkpoint has {tensors['theta'].numel()} parameters in {tensors['theta'].dtype}; this run has "
                 f"{self.theta.numel()} in {self.theta.dtype}. Resume with the operator and dtype of the first run"
+            )
+        precision = meta.get("precision", "full")
+        if precision != self.settings.precision:
+            raise RunError(
+                f"the checkpoint was written with trainer.precision={precision}, this run has "
+                f"{self.settings.precision}; resume with the precision of the first run"
             )
         if meta["method"] != type(self.optimizer).__name__:
             raise RunError(

@@ -24,6 +24,10 @@ class Model(nn.Module):
         fields: Names of the network's outputs.
         coords: Names of its inputs.
 
+    Attributes:
+        products: Type in which the network multiplies matrices; None for that of its parameters. See
+            :func:`kjet.training.precision.lowered`, which sets it for a time.
+
     Raises:
         ConfigError: If the network has no parameters, or does not map the coordinates to the fields.
     """
@@ -37,6 +41,7 @@ class Model(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.fields, self.coords = network, fields, coords
+        self.products: torch.dtype | None = None
         like = next(network.parameters(), None)
         if like is None:
             raise ConfigError(f"the network {type(network).__name__} has no parameters; there is nothing to train")
@@ -64,7 +69,11 @@ class Model(nn.Module):
 
     def forward(self, x: Any) -> Any:
         """Evaluate the fields at points (n, d)."""
-        return self.network(x)
+        if self.products is None:
+            return self.network(x)
+        with torch.autocast(x.device.type, self.products):
+            y = self.network(x)
+        return y.to(x.dtype)
 
     def parameter_values(self, free: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
         """Values of all parameters, differentiable with respect to the free variables."""

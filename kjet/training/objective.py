@@ -37,6 +37,7 @@ class Term:
         weight: Factor of the mean square in the loss.
         draws: Directions for the sums that are estimated.
         others: Directions of a second draw, for the unbiased loss; None where the loss is a sum of squares.
+        columns: Columns that came with the points, of a part of a term; None where the condition tells.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Term:
     weight: float = 1.0
     draws: tuple[Seeds, ...] = ()
     others: tuple[Seeds, ...] | None = None
+    columns: Mapping[str, Tensor] | None = None
 
     @property
     def rows(self) -> int:
@@ -78,6 +80,19 @@ class Term:
         index = torch.arange(len(points), device=points.x.device) % len(self.points)
         return replace(self, points=points, draws=tuple(seeds.points(index) for seeds in self.draws), others=None)
 
+    @property
+    def divisible(self) -> bool:
+        """Whether each point has a residual of its own, so that the term is a mean over its parts."""
+        return self.condition is None or type(self.condition).collapse is Condition.collapse
+
+    def part(self, first: int, last: int) -> Term:
+        """Return the term at the points ``first`` to ``last - 1``, with their directions and data."""
+        index = torch.arange(first, last, device=self.points.x.device)
+        columns = {name: column[first:last] for name, column in self.data().items()}
+        others = None if self.others is None else tuple(seeds.points(index) for seeds in self.others)
+        draws = tuple(seeds.points(index) for seeds in self.draws)
+        return replace(self, points=self.points[first:last], draws=draws, others=others, columns=columns)
+
     def collapse(self, values: Tensor) -> Tensor:
         """Turn values at points into residuals, without the offset."""
         return values if self.condition is None else self.condition.collapse(values, self.points)
@@ -87,8 +102,10 @@ class Term:
         """What is subtracted from the residuals."""
         return 0.0 if self.condition is None else self.condition.offset
 
-    def data(self) -> dict[str, Tensor]:
+    def data(self) -> Mapping[str, Tensor]:
         """Columns that came with the points, where the expressions read any."""
+        if self.columns is not None:
+            return self.columns
         return {} if self.condition is None or not self.recorded.data else self.condition.data(self.points)
 
 
@@ -130,6 +147,11 @@ class ResidualObjective:
     def stochastic(self) -> bool:
         """Whether another draw of directions would give another loss."""
         return any(term.stochastic for term in self.terms)
+
+    @property
+    def shapes(self) -> tuple[torch.Size, ...]:
+        """Shapes of the trainable parameters, in the order of the flat vector."""
+        return tuple(p.shape for p in self.model.trainable())
 
     @property
     def size(self) -> int:
@@ -208,15 +230,15 @@ class ResidualObjective:
             count = term.rows
             with Taps(self.model, len(term.points)) as taps:
                 values = self.values(term, taps.free)
-            for i, value in enumerate(values):
-                target = jacobian[start : start + count]
-                room = target if count == len(term.points) else None
-                block = term.collapse(taps.jacobian(value, room, last=i == len(values) - 1))
-                if block is not target:
-                    target.copy_(block)
-                target.mul_(term.scale)
-                rows.append(term.scale * (term.collapse(value.detach()) - term.offset))
-                start += count
+                for i, value in enumerate(values):
+                    target = jacobian[start : start + count]
+                    room = target if count == len(term.points) else None
+                    block = term.collapse(taps.jacobian(value, room, last=i == len(values) - 1))
+                    if block is not target:
+                        target.copy_(block)
+                    target.mul_(term.scale)
+                    rows.append(term.scale * (term.collapse(value.detach()) - term.offset))
+                    start += count
         return torch.cat(rows), jacobian
 
     def _require_squares(self) -> None:

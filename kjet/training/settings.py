@@ -11,6 +11,7 @@ import torch
 
 from ..data import RAD, SAMPLERS, Sampler, make_sampler
 from ..errors import ConfigError, unknown
+from .precision import PRECISIONS, check_precision
 
 __all__ = ["ConstraintConfig", "SamplerConfig", "TrainerConfig"]
 
@@ -46,9 +47,14 @@ class TrainerConfig:
         tolerance: Loss at which to stop; None for no limit.
         dtype: ``"float64"`` or ``"float32"``; None takes the problem's suggestion. Curvature methods want float64.
         device: Torch device, such as ``"cpu"`` or ``"cuda:0"``.
+        precision: Products of matrices in the loss that is trained, for float32: ``"full"``; ``"tf32"``, all products
+            in TF32, on GPUs; ``"bf16"``, the network under autocast to bfloat16. What that costs in accuracy is
+            measured before the first step. For methods of first order; parameters, sums and errors stay in float32.
         threads: CPU threads for torch; None leaves the setting as it is. Applied by ``train.py`` alone.
         compile: Compile loss and gradient of a step: a minute or so before the first step, faster ones after it. The
             Jacobian of Gauss-Newton methods is not compiled.
+        memory_mb: Megabytes that a loss may keep for its gradient, beside points and parameters: points then go in
+            chunks, whose gradients are added up. The Jacobian of Gauss-Newton methods is not taken in chunks.
         log_seconds: Time between two logged steps; more where measuring the error takes long.
         checkpoint_seconds: Time between two checkpoints.
         test_points: Points at which the error against the reference is measured; None takes 10,000, and fewer in
@@ -67,20 +73,29 @@ class TrainerConfig:
     tolerance: float | None = None
     dtype: str | None = None
     device: str = "cpu"
+    precision: str = "full"
     threads: int | None = None
     compile: bool = False
+    memory_mb: float | None = None
     log_seconds: float = 2.0
     checkpoint_seconds: float = 60.0
     test_points: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_seconds", "tolerance", "log_seconds", "checkpoint_seconds"):
+        for name in ("max_seconds", "tolerance", "memory_mb", "log_seconds", "checkpoint_seconds"):
             _positive("trainer", name, getattr(self, name))
         for name in ("max_steps", "threads", "test_points"):
             _count("trainer", name, getattr(self, name))
         if self.dtype is not None:
             _choice("dtype", self.dtype, DTYPES)
+        if self.compile and self.memory_mb is not None:
+            raise ConfigError(
+                "trainer.compile makes one program for all points, and trainer.memory_mb takes them in chunks; use one "
+                "of them"
+            )
         self._check_device()
+        _choice("precision", self.precision, PRECISIONS)
+        check_precision(self.precision, self.dtype, torch.device(self.device))
 
     def _check_device(self) -> None:
         try:

@@ -22,11 +22,13 @@ from ..optim import LBFGS, GaussNewton, LevenbergMarquardt, Optimizer, SelfScale
 from ..problem import Problem
 from ..registry import resolve
 from .checkpoint import load_checkpoint
+from .chunking import ChunkedGradient
 from .compiling import CompiledGradient
 from .estimation import Estimation, estimation
 from .loggers import Logger
 from .loop import Trainer
 from .objective import ResidualObjective
+from .precision import Accuracy, LoweredGradient, check_optimizer, measure
 from .progress import Progress
 from .reference import ErrorMeter
 from .run_directory import RunDirectory
@@ -100,8 +102,7 @@ def solve(
     draw = Draw(sampling.sampler(problem.domain.dim), generator, dtype, settings.device)
     objective = build_objective(problem, model, soft, sampling, draw, imposing.weight, estimating)
     _check_method(chosen, objective)
-    if settings.compile:
-        objective.gradient = CompiledGradient()
+    check_optimizer(settings.precision, chosen, objective)
     error = ErrorMeter(problem, model, settings.test_points, dtype, settings.device)
     trivial = error.trivial()
     if trivial is not None:
@@ -115,6 +116,7 @@ def solve(
         if resume and run is not None:
             loop.restore(load_checkpoint(run.path))
             run.truncate_metrics(loop.step)
+        accuracy = _differentiated(loop.objective, settings)
         solution = Solution(
             loop.objective.model,
             problem,
@@ -124,7 +126,10 @@ def solve(
         try:
             _fit(loop, progress)
         finally:
-            own = {"constraint": dataclasses.asdict(imposing), "estimator": dict(estimating.plain), "seed": seed}
+            own = {
+                "constraint": dataclasses.asdict(imposing), "estimator": dict(estimating.plain), "seed": seed,
+                "precision": accuracy.plain(),
+            }  # fmt: skip
             _close(solution, loop, error, own, begun)
             if run is not None:
                 run.write_summary(solution.summary())
@@ -134,6 +139,18 @@ def solve(
     finally:
         if run is not None:
             run.close()
+
+
+def _differentiated(objective: ResidualObjective, settings: TrainerConfig) -> Accuracy:
+    """Give an objective the means to its gradient that the settings ask for; say what their precision costs."""
+    eager = None if settings.memory_mb is None else ChunkedGradient(settings.memory_mb * 2**20)
+    accuracy = measure(settings.precision, objective, eager)
+    objective.gradient = eager
+    if settings.compile:
+        objective.gradient = CompiledGradient(tolerance=None if settings.precision == "full" else accuracy.tolerance)
+    if settings.precision != "full":
+        objective.gradient = LoweredGradient(settings.precision, objective.gradient)
+    return accuracy
 
 
 def _fit(loop: Trainer, progress: bool) -> None:

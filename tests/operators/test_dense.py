@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 
 from kjet.errors import ConfigError
-from kjet.operators import Rescale
+from kjet.operators import MLPConfig, MLPHDConfig, Rescale
 from kjet.operators.dense import dense, glorot, normal, rescale, uniform
 
 
@@ -70,3 +72,20 @@ def test_rescale_is_left_out_where_it_does_nothing():
 def test_rescale_refuses_bad_boxes(box, message):
     with pytest.raises(ConfigError, match=message):
         Rescale(box)
+
+
+@pytest.mark.parametrize("box", [None, torch.tensor([[-1.0, 1.0], [2.0, 6.0]])])
+def test_the_unit_box_is_stretched(box):
+    stretched, plain = rescale(box, 2, scale=3.0), rescale(box, 2)
+    x = torch.tensor([[0.5, 3.0], [-1.0, 6.0]])
+    torch.testing.assert_close(stretched(x), 3.0 * plain(x))
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.inf, math.nan])
+def test_scales_that_are_not_positive_numbers_are_refused(scale):
+    with pytest.raises(ConfigError, match=r"input_scale = .*; expected a positive number"):
+        rescale(None, 2, scale=scale)
+    with pytest.raises(ConfigError, match=r"input_scale = .*; expected a positive number"):
+        MLPConfig(input_scale=scale)
+    with pytest.raises(ConfigError, match=r"output_scale = .*; expected a positive number"):
+        MLPHDConfig(output_scale=scale)

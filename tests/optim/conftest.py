@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from kjet.optim import LBFGS, Adam, GaussNewton, LevenbergMarquardt, SelfScaledBroyden
+from kjet.optim import LBFGS, SOAP, Adam, GaussNewton, LevenbergMarquardt, SelfScaledBroyden
 
 MONOTONE = {
     "gauss_newton": GaussNewton(),
@@ -24,7 +24,10 @@ MONOTONE = {
     "bfgs": SelfScaledBroyden(variant="bfgs"),
     "lbfgs": LBFGS(history=5),
 }
-ALL = MONOTONE | {"adam": Adam(learning_rate=1e-2)}
+ALL = MONOTONE | {
+    "adam": Adam(learning_rate=1e-2),
+    "soap": SOAP(learning_rate=1e-2),
+}
 
 
 @dataclass

@@ -239,16 +239,16 @@ class Noisy:
         return theta.square().sum(), 2 * theta
 
 
-@pytest.mark.parametrize(("steps", "last"), [(40, 1e-3 / 40), (None, 1e-3 * 0.1 ** (39 / 10_000))])
-def test_random_directions_get_adam(steps, last):
+@pytest.mark.parametrize(("steps", "last"), [(40, 3e-3 / 40), (None, 3e-3 * 0.1 ** (39 / 10_000))])
+def test_random_directions_get_soap(steps, last):
     auto, theta = AUTO.for_steps(steps), torch.ones(3)
     state = auto.init(theta)
     for _ in range(40):
         done = auto.step(Noisy(), theta, through_files(state))
         theta, state = done.theta, done.state
-    assert state["method"] == "adam"
+    assert state["method"] == "soap"
     assert state["phase"] == "main"
-    assert state["why"].startswith("adam: random directions give no curvature that lasts; rate 1e-3, falling ")
+    assert state["why"].startswith("soap: random directions give no curvature that lasts; rate 0.003, falling ")
     assert auto.resample_every(state) == 1
     assert done.info["learning_rate"] == pytest.approx(last)
     assert float(theta.max()) < 1.0
@@ -264,7 +264,7 @@ def test_very_large_networks_get_adam(kit):
     auto = Auto(max_curvature=11, max_dense=5)
     case = kit.linear(20, 12)
     done = auto.step(case.objective, case.theta, auto.init(case.theta))
-    assert done.state["why"].startswith("adam: 12 parameters are too many for their curvature; rate 1e-3, falling")
+    assert done.state["why"].startswith("adam: 12 parameters are too many for their curvature; rate 0.001, falling")
     assert auto.resample_every(done.state) == 100
     fewer = kit.linear(4, 11)
     assert auto.step(fewer.objective, fewer.theta, auto.init(fewer.theta)).state["method"] == "gauss_newton"
@@ -279,6 +279,6 @@ def test_large_jacobians_are_not_formed(kit, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "value"), [("max_curvature", 0), ("steps", 0)])
-def test_settings_for_adam_out_of_range(name, value):
+def test_settings_of_first_order_out_of_range(name, value):
     with pytest.raises(ConfigError, match=f"Auto: {name} = 0; expected a positive integer"):
         Auto(**{name: value})

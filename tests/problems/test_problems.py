@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ import kjet.problems
 from kjet.constraints import Draw
 from kjet.data import Sobol
 from kjet.errors import ConfigError
-from kjet.jets import reference
+from kjet.jets import GradientProducts, reference
 from kjet.operators import MLPConfig
 from kjet.pde import Recorded, Unknown, Values
 from kjet.problem import Problem
@@ -70,6 +71,20 @@ def by_differences(f: Callable[[Tensor], Tensor], x: Tensor, index: tuple[int, .
     return total
 
 
+def sum_of(total: Any, fields: Fields, x: Tensor, derivative: Derivative) -> Tensor:
+    """A sum over the coordinates, from the derivatives along each of them."""
+    wanted = total._wanted
+
+    def along(name: str, order: int) -> Tensor:
+        unit = torch.eye(x.shape[1], dtype=torch.int64) * order
+        parts = [derivative(lambda z: fields(z)[name], x, tuple(unit[i].tolist())) for i in wanted.axes]
+        return torch.stack(parts, 1)
+
+    if isinstance(wanted, GradientProducts):
+        return (along(total._left, 1) * along(total._right, 1)).sum(1)
+    return (wanted.weight(x[:, list(wanted.axes)]) * along(total._name, wanted.order)).sum(1)
+
+
 def residuals(problem: Problem, recorded: Recorded, x: Tensor, derivative: Derivative, data=None) -> dict[str, Tensor]:
     fields = fields_of(problem)
     values = {}
@@ -77,6 +92,8 @@ def residuals(problem: Problem, recorded: Recorded, x: Tensor, derivative: Deriv
         written = terms.dense(x.shape[-1])
         parts = [c * derivative(lambda z, name=name: fields(z)[name], x, index) for index, c in written.items()]
         values[name, terms] = torch.stack(parts).sum(0)
+    for total in recorded.totals:
+        values[total._key] = sum_of(total, fields, x, derivative)
     truth = {"diffusivity": 0.3} if problem.name == "heat_inverse" else {}
     numbers = {**problem.all_parameters, **truth}
     assert not any(isinstance(value, Unknown) for value in numbers.values())

@@ -27,6 +27,7 @@ from kjet.operators import MLPConfig
 from kjet.optim import (
     LBFGS,
     NEVER,
+    SOAP,
     Adam,
     Auto,
     GaussNewton,
@@ -53,6 +54,7 @@ OPTIMIZERS = {
     "broyden": SelfScaledBroyden(),
     "lbfgs": LBFGS(history=5),
     "adam": Adam(),
+    "soap": SOAP(every=2),
     "levenberg_marquardt": LevenbergMarquardt(),
 }
 

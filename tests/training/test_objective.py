@@ -24,7 +24,7 @@ from kjet.constraints import (
     Periodic,
     Robin,
 )
-from kjet.data import Interval, Points, Rectangle, Time, make_sampler
+from kjet.data import Box, Interval, Points, Rectangle, Time, make_sampler
 from kjet.errors import ConfigError, DivergenceError
 from kjet.operators import FourierConfig, MLPConfig, ModifiedMLPConfig, SirenConfig
 from kjet.optim import Objective
@@ -294,6 +294,17 @@ def test_scores_that_are_not_finite():
 def test_residual_that_is_not_finite_before_training():
     with pytest.raises(ConfigError, match=r'residual "residual" of "equation" is not finite at \d+ of 13 points'):
         build(Case(lambda: Problem(Singular(), SLAB, [START])))
+
+
+def test_sums_that_are_computed_again_in_the_backward_pass():
+    """Exact sums over more than 128 coordinates go in passes of their own, whose graphs are not kept."""
+    names = tuple(f"x{i}" for i in range(130))
+    case = Case(lambda: Problem(Poisson(coords=names), Box([(0.0, 1.0)] * 130, coords=names), [Dirichlet(u=1.0)]))
+    objective = build(case)
+    assert objective.terms[0].recorded.plan.outer
+    theta = objective.model.flat()
+    matrix = torch.func.jacrev(residual_function(objective))(theta)
+    assert relative(objective.residual_and_jacobian(theta)[1], matrix) < 1e-12
 
 
 def test_an_ansatz_of_your_own_is_a_network():

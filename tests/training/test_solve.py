@@ -93,11 +93,13 @@ def test_hard_constraints_hold_exactly():
     assert set(hard.info["terms"]) == {"equation"}
 
 
-@pytest.mark.parametrize("optimizer", ["auto", "gauss_newton", "levenberg_marquardt", "ssbroyden", "lbfgs", "adam"])
+@pytest.mark.parametrize(
+    "optimizer", ["auto", "gauss_newton", "levenberg_marquardt", "ssbroyden", "lbfgs", "soap", "adam"]
+)
 def test_optimizers_by_name(optimizer):
     """Every optimizer lowers the loss it starts from."""
     made = solve(optimizer=optimizer, max_steps=12)
-    assert made.info["loss"] < made.history[0]["loss"] or optimizer == "adam"
+    assert made.info["loss"] < made.history[0]["loss"] or optimizer in ("soap", "adam")
     assert math.isfinite(made.info["loss"])
 
 

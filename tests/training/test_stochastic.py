@@ -136,7 +136,7 @@ def test_adam_is_chosen_and_says_why(caplog):
     with caplog.at_level(logging.INFO, "kjet"):
         made = solve(estimator="stde", max_steps=4)
     assert made.info["optimizer"] == (
-        "adam: random directions give no curvature that lasts; rate 1e-3, falling linearly to 0 at step 4"
+        "soap: random directions give no curvature that lasts; rate 0.003, falling linearly to 0 at step 4"
     )
     assert made.info["optimizer"] in caplog.text
     assert "best predictor without a network: " in caplog.text
