@@ -174,7 +174,8 @@ class MLPHDConfig:
         hidden: Sizes of the hidden layers, in place of `width` and `depth`; empty to use those.
         activation: Name of the activation.
         input_scale: Factor of the inputs once they are mapped to ``[-1, 1]^d``. On a ball in d dimensions coordinates
-            are of size ``d^(-1/2)``, where tanh is nearly linear: ``d^(1/4)`` brings back the curvature.
+            are of size ``d^(-1/2)``, where tanh is nearly linear: ``d^(1/4)`` brings back the curvature. Beyond a
+            hundred dimensions take ``(1000 / d)^(1/2)``, with which steps of Adam act as much whatever d is.
         output_scale: Factor of the values: the size of the solution, where it is far from 1.
 
     Raises:

@@ -56,6 +56,9 @@ class BallOptions:
 
     def sizes(self, name: str, output_scale: float = 1.0) -> dict[str, Any]:
         """Name, and suggestions for training."""
-        network = {"width": 128, "depth": 3, "input_scale": self.dim**0.25, "output_scale": output_scale}
+        # coordinates are of size 1 / sqrt(d): some curvature to begin with, but steps of Adam in the d weights of a
+        # unit, which go along with sqrt(d) times their rate, must not grow with d
+        input_scale = min(self.dim**0.25, (1000 / self.dim) ** 0.5)
+        network = {"width": 128, "depth": 3, "input_scale": input_scale, "output_scale": output_scale}
         sizes = {"network": network, "points": 100, "boundary_points": 100}
         return {"name": name, **sizes, "seconds": 300.0, "steps": 10_000, "dtype": "float32"}
