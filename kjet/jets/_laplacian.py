@@ -14,13 +14,16 @@ from .layout import Layout
 
 __all__ = ["differentiate_laplacian", "push_laplacian", "sum_of"]
 
+_LEAST = 4  # directions from which the fewer passes over memory for each outweigh those for their sum
+
 
 def sum_of(layout: Layout) -> list[float] | None:
-    """Return the weights of the sum, if this is what the jet holds."""
+    """Return the weights of the sum, if this is what the jet holds and the sum is of more than a few terms."""
     if layout.order != 2 or layout.weights[0] is not None or layout.weights[1] is None:
         return None
     first, second = layout.kept[0], layout.weights[1]
-    return layout.listed[1][0] if layout.kept[1] == 0 and tuple(second.shape) == (1, first) else None
+    worthwhile = first >= _LEAST and layout.kept[1] == 0 and tuple(second.shape) == (1, first)
+    return layout.listed[1][0] if worthwhile else None
 
 
 def push_laplacian(stack: Tensor, curve: Curve, weights: list[float], u: Tensor) -> Tensor:
