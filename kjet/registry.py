@@ -15,6 +15,7 @@ KINDS: dict[str, str] = {
     "equation": "kjet.pde",
     "operator": "kjet.training.components",
     "optimizer": "kjet.training.components",
+    "balance": "kjet.training.components",
     "sampler": "kjet.training.components",
     "constraint": "kjet.training.components",
     "estimator": "kjet.training.components",

@@ -40,8 +40,9 @@ def components(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         cfg: Configuration from :func:`compose` or :func:`stored`, or plain values of the same keys.
 
     Returns:
-        By group: the ``problem`` (built), the ``operator``, ``optimizer``, ``sampler``, ``constraint``, ``estimator``
-        and ``trainer`` configurations, and the ``logger``, a class or a dataclass; see :func:`open_loggers`.
+        By group: the ``problem`` (built), the ``operator``, ``optimizer``, ``balance``, ``sampler``, ``constraint``,
+        ``estimator`` and ``trainer`` configurations, and the ``logger``, a class or a dataclass; see
+        :func:`open_loggers`.
 
     Raises:
         ConfigError: If a key or name is unknown, a value of the wrong type or out of range, or the estimator does not
@@ -87,6 +88,7 @@ def run(
         sampler=parts["sampler"],
         constraint=parts["constraint"],
         estimator=parts["estimator"],
+        balance=parts["balance"],
         trainer=parts["trainer"],
         seed=int(cfg["seed"]),
         run_dir=directory,

@@ -17,7 +17,7 @@ from .schema import node_type
 
 __all__ = ["FILE_GROUPS", "GROUPS", "Root", "choices", "component_of", "import_plugins", "store_groups"]
 
-GROUPS = ("problem", "operator", "optimizer", "sampler", "constraint", "estimator", "trainer", "logger")
+GROUPS = ("problem", "operator", "optimizer", "balance", "sampler", "constraint", "estimator", "trainer", "logger")
 """Groups of components: each is one key of the configuration."""
 
 FILE_GROUPS = ("experiment", "debug")
@@ -33,6 +33,7 @@ class Root:
     problem: Any = MISSING
     operator: Any = MISSING
     optimizer: Any = MISSING
+    balance: Any = MISSING
     sampler: Any = MISSING
     constraint: Any = MISSING
     estimator: Any = MISSING

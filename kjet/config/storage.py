@@ -30,6 +30,8 @@ _FIXED = ("problem", "operator", "constraint", "estimator", "seed")
 _FIXED_ALONE = (
     "optimizer",
     "optimizer.name",
+    "balance",
+    "balance.name",
     "trainer.dtype",
     "trainer.precision",
 )  # other settings of these may change
@@ -94,6 +96,7 @@ def stored(directory: str | Path) -> DictConfig:
         raise ConfigError(f"cannot read {folder / NAME}: {error}; start a new run") from error
     if isinstance(values, dict):
         values.setdefault("estimator", {"name": "exact"})  # runs from before there were others
+        values.setdefault("balance", {"name": "none"})
     missing = [key for key in (*GROUPS, "seed") if not isinstance(values, dict) or key not in values]
     if missing:
         raise ConfigError(f"{folder / NAME} is no configuration: it has no {', '.join(missing)}; start a new run")

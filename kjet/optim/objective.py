@@ -20,6 +20,7 @@ __all__ = [
     "Status",
     "Step",
     "is_stochastic",
+    "label",
     "require",
     "require_finite",
     "tensor_of",
@@ -130,6 +131,11 @@ class Scheduled(Protocol):
     def for_steps(self, steps: int | None) -> Optimizer:
         """Return the method for a run of so many steps; None where only time limits it."""
         ...
+
+
+def label(optimizer: Optimizer) -> str:
+    """Name an optimizer: its attribute ``label``, or its class."""
+    return str(getattr(optimizer, "label", type(optimizer).__name__))
 
 
 def tensor_of(state: State, key: str) -> Tensor:

@@ -5,6 +5,17 @@ from __future__ import annotations
 from ..data import SAMPLERS
 from ..operators import NETWORKS
 from ..optim import LBFGS, SOAP, Adam, Auto, GaussNewton, LevenbergMarquardt, SelfScaledBroyden
+from ..optim.balance import (
+    NTK,
+    ConFIG,
+    GradNorm,
+    JacobianDescent,
+    LearningRateAnnealing,
+    MomentumConFIG,
+    ReLoBRaLo,
+    SoftAdapt,
+    Unbalanced,
+)
 from ..registry import register
 from .estimation import AutoEstimatorConfig, ExactConfig, HutchinsonConfig, STDEConfig
 from .loggers import LOGGERS
@@ -20,12 +31,26 @@ OPTIMIZERS = {
     "adam": Adam,
 }
 
+BALANCES = {
+    "none": Unbalanced,
+    "config": ConFIG,
+    "momentum_config": MomentumConFIG,
+    "jacobian_descent": JacobianDescent,
+    "ntk": NTK,
+    "grad_norm": GradNorm,
+    "learning_rate_annealing": LearningRateAnnealing,
+    "relobralo": ReLoBRaLo,
+    "softadapt": SoftAdapt,
+}
+
 ESTIMATORS = {"auto": AutoEstimatorConfig, "exact": ExactConfig, "hutchinson": HutchinsonConfig, "stde": STDEConfig}
 
 for _name, _network in NETWORKS.items():
     register("operator", _name)(_network)
 for _name, _optimizer in OPTIMIZERS.items():
     register("optimizer", _name)(_optimizer)
+for _name, _balance in BALANCES.items():
+    register("balance", _name)(_balance)
 for _name, _sampler in SAMPLERS.items():
     register("sampler", _name)(_sampler)
 register("sampler", "auto")(SamplerConfig)

@@ -45,7 +45,7 @@ class STDEConfig:
         replacement: Draw independently.
         per_point: Draw anew for each point.
         unbiased: Loss from two independent draws: ``mean r_1 r_2``, whose mean is the squared residual. The mean of a
-            single draw's square exceeds it by the variance of the estimate. Twice the cost, and for Adam only.
+            single draw's square exceeds it by the variance of the estimate. Twice the cost, and for SOAP and Adam only.
 
     Raises:
         ConfigError: If samples are fewer than one.

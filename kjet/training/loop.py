@@ -13,6 +13,7 @@ from ..constraints import Draw
 from ..data import Points
 from ..errors import DivergenceError, RunError
 from ..optim import NEVER, Optimizer, Scheduled, State, Status, best_so_far
+from ..optim.objective import label
 from ..problem import Problem
 from ..typing import Tensor
 from .checkpoint import Checkpoint, pack_generator, save_checkpoint, unpack_generator
@@ -206,7 +207,7 @@ class Trainer:
             return
         self.objective.model.load_flat(self.theta)
         error = self.error()
-        phase = str(self.state.get("phase", type(self.optimizer).__name__))
+        phase = str(self.state.get("phase", label(self.optimizer)))
         line: dict[str, Any] = {
             "step": self.step, "seconds": self.seconds, "loss": self.loss, "error": error,
             "terms": self.objective.parts(self.theta), "phase": phase,
@@ -242,7 +243,7 @@ class Trainer:
             tensors |= pack_term(term)
         source = adaptive_source(self.objective)
         meta = {
-            "optimizer": scalars, "method": type(self.optimizer).__name__, "seconds": self.seconds,
+            "optimizer": scalars, "method": label(self.optimizer), "seconds": self.seconds,
             "precision": self.settings.precision,
             "loss": self.loss if math.isfinite(self.loss) else None,
             "last_draw": self._last_draw, "stalls": self._stalls, "history": self.history,
@@ -269,9 +270,9 @@ class Trainer:
                 f"the checkpoint was written with trainer.precision={precision}, this run has "
                 f"{self.settings.precision}; resume with the precision of the first run"
             )
-        if meta["method"] != type(self.optimizer).__name__:
+        if meta["method"] != label(self.optimizer):
             raise RunError(
-                f"the checkpoint was written by {meta['method']}, this run has {type(self.optimizer).__name__}; resume "
+                f"the checkpoint was written by {meta['method']}, this run has {label(self.optimizer)}; resume "
                 "with the optimizer of the first run"
             )
         names = {t.name for t in self.objective.terms}

@@ -184,6 +184,27 @@ class ResidualObjective:
         """Loss at the parameters that the model has, with a graph if one is being recorded."""
         return torch.stack([share for shares in self.shares().values() for share in shares]).sum()
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Residuals of each expression of each term, in the order of the Jacobian's rows."""
+        return tuple(term.rows for term in self.terms for _ in term.recorded.names)
+
+    def loss_terms(self, theta: Float[Tensor, " p"]) -> SplitLoss:
+        """Evaluate the share of each expression of each term, to be weighed anew.
+
+        Raises:
+            ConfigError: If gradients are taken by other means than eager ones, which know the sum only.
+        """
+        if self.gradient is not None:
+            raise ConfigError(
+                f"{type(self.gradient).__name__} evaluates the sum of all terms, which a balance takes apart; use "
+                "balance=none, or leave trainer.compile, trainer.memory_mb and trainer.precision as they are"
+            )
+        self.model.load_flat(theta)
+        return SplitLoss(
+            torch.stack([share for shares in self.shares().values() for share in shares]), self.model.trainable()
+        )
+
     def residual(self, theta: Float[Tensor, " p"]) -> Float[Tensor, " r"]:
         """Return all scaled residuals, terms in order.
 
@@ -245,7 +266,7 @@ class ResidualObjective:
         if any(term.others is not None for term in self.terms):
             raise ConfigError(
                 "the unbiased loss is a mean of products of two residuals and no sum of squares, which curvature "
-                "methods build on; use optimizer=adam or auto, or estimator.unbiased=false"
+                "methods build on; use optimizer=soap, adam or auto, or estimator.unbiased=false"
             )
 
     def scores(self, points: Points, limit: int = 20000) -> Float[Tensor, " n"]:
@@ -269,8 +290,40 @@ class ResidualObjective:
         return found
 
 
-def flat_gradient(loss: Float[Tensor, ""], parameters: Sequence[Any]) -> tuple[Tensor, Float[Tensor, " p"]]:
-    """Return a loss without its graph, and its gradient as one vector."""
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+@dataclass(frozen=True, eq=False)
+class SplitLoss:
+    """Terms of a loss with the graph that they share.
+
+    Attributes:
+        losses: The terms.
+        parameters: What they are differentiated by.
+    """
+
+    losses: Float[Tensor, " k"]
+    parameters: Sequence[Any]
+
+    @property
+    def values(self) -> Float[Tensor, " k"]:
+        """The terms without the graph."""
+        return self.losses.detach()
+
+    def gradients(self, which: Sequence[int] | None = None) -> Float[Tensor, "j p"]:
+        """Return the gradients of some terms; of all by default."""
+        chosen = range(len(self.losses)) if which is None else which
+        return torch.stack([self._gradient(self.losses[i]) for i in chosen])
+
+    def gradient(self, weights: Float[Tensor, " k"]) -> Float[Tensor, " p"]:
+        """Return the gradient of a weighted sum."""
+        return self._gradient(self.losses @ weights.to(self.losses))
+
+    def _gradient(self, loss: Tensor) -> Tensor:
+        return flat_gradient(loss, self.parameters, keep=True)[1]
+
+
+def flat_gradient(
+    loss: Float[Tensor, ""], parameters: Sequence[Any], keep: bool = False
+) -> tuple[Tensor, Float[Tensor, " p"]]:
+    """Return a loss without its graph, and its gradient as one vector; the graph may be kept for another."""
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=keep)
     flat = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, parameters, strict=True)]
     return loss.detach(), torch.cat([g.reshape(-1) for g in flat])

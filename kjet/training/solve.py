@@ -19,6 +19,8 @@ from ..constraints import Draw
 from ..errors import ConfigError, RunError, unknown
 from ..operators import NetworkConfig
 from ..optim import LBFGS, GaussNewton, LevenbergMarquardt, Optimizer, SelfScaledBroyden
+from ..optim.balance import Balance, Unbalanced, balanced
+from ..optim.objective import label
 from ..problem import Problem
 from ..registry import resolve
 from .checkpoint import load_checkpoint
@@ -50,6 +52,7 @@ def solve(
     sampler: SamplerConfig | None = None,
     constraint: ConstraintConfig | str = "auto",
     estimator: Any = "exact",
+    balance: Balance | Unbalanced | str = "none",
     trainer: TrainerConfig | None = None,
     seed: int = 0,
     run_dir: str | Path | None = None,
@@ -69,6 +72,8 @@ def solve(
         constraint: ``"soft"``, ``"hard"``, ``"auto"``, or a configuration.
         estimator: How ``lap(u)`` and ``bilap(u)`` over very many coordinates are taken: ``"exact"``, ``"stde"``,
             ``"hutchinson"``, ``"auto"``, a configuration, or an estimator such as ``STDE(samples=16)``.
+        balance: How the terms of the loss are weighed as training goes on, for first-order methods: ``"none"``,
+            ``"config"``, ``"ntk"``, ``"grad_norm"`` and others, or one of :mod:`kjet.optim.balance`.
         trainer: When to stop and how to compute.
         seed: Seed of the weights and of the points.
         run_dir: Directory for logs and checkpoints; None writes nothing.
@@ -95,7 +100,8 @@ def solve(
     sampling = sampler or SamplerConfig()
     imposing = ConstraintConfig(constraint) if isinstance(constraint, str) else constraint
     config = _network(problem, network)
-    chosen = resolve("optimizer", optimizer)() if isinstance(optimizer, str) else optimizer
+    weighing = resolve("balance", balance)() if isinstance(balance, str) else balance
+    chosen = balanced(resolve("optimizer", optimizer)() if isinstance(optimizer, str) else optimizer, weighing)
     generator = torch.Generator(device=settings.device).manual_seed(seed)
     dtype = settings.torch_dtype
     model, soft = build_model(problem, config, imposing, generator=generator, dtype=dtype, device=settings.device)
@@ -183,8 +189,8 @@ def _check_method(optimizer: Optimizer, objective: ResidualObjective) -> None:
     if objective.unbiased and objective.stochastic and isinstance(optimizer, _CURVATURE):
         raise ConfigError(
             f"{type(optimizer).__name__} cannot minimise the unbiased loss: a mean of products of two residuals is no "
-            "sum of squares, and with directions that are held fixed it has no lower bound. Use optimizer=adam or "
-            "auto, or estimator.unbiased=false"
+            "sum of squares, and with directions that are held fixed it has no lower bound. Use optimizer=soap, adam "
+            "or auto, or estimator.unbiased=false"
         )
 
 
@@ -224,7 +230,7 @@ def _close(
         "terms": loop.history[-1]["terms"] if loop.history else {},
         "found": model.found(),
         "parameters": int(loop.theta.numel()),
-        "optimizer": str(loop.state.get("why", type(loop.optimizer).__name__)),
+        "optimizer": str(loop.state.get("why", label(loop.optimizer))),
         **own,
         "stochastic": loop.objective.stochastic,
         "device": loop.settings.device,

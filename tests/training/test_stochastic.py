@@ -277,7 +277,9 @@ def test_two_draws_in_one_objective():
 @pytest.mark.parametrize("optimizer", [GaussNewton(), LevenbergMarquardt(), SelfScaledBroyden(), LBFGS()])
 def test_curvature_methods_refuse_the_unbiased_loss(tmp_path, optimizer):
     name = type(optimizer).__name__
-    with pytest.raises(ConfigError, match=f"{name} cannot minimise the unbiased loss: .* Use optimizer=adam or auto"):
+    with pytest.raises(
+        ConfigError, match=f"{name} cannot minimise the unbiased loss: .* Use optimizer=soap, adam or auto"
+    ):
         solve(estimator=ESTIMATORS["unbiased"], optimizer=optimizer, run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -13,7 +13,7 @@ from ..objective import State, require
 from ._weights import averaged, ratio, require_decay, start
 from .protocol import Balanced, Evidence, gradients_of, require_several
 
-__all__ = ["GradientNorm", "LearningRateAnnealing"]
+__all__ = ["GradNorm", "LearningRateAnnealing"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class LearningRateAnnealing:
     Attributes:
         decay: Share of the old weights in the new ones.
         reference: The term r that the others are measured by, the equation.
+        every: Steps for which weights are kept.
         needs: ``gradients``, of the terms without weights.
 
     Raises:
@@ -41,10 +42,12 @@ class LearningRateAnnealing:
 
     decay: float = 0.9
     reference: int = 0
+    every: int = 10
     needs: ClassVar[tuple[str, ...]] = ("gradients",)
 
     def __post_init__(self) -> None:
         require_decay("LearningRateAnnealing", self.decay)
+        require(self.every >= 1, "LearningRateAnnealing", "every", self.every, "a positive integer", "Use 10.")
         place, owner = self.reference, "LearningRateAnnealing"
         require(place >= 0, owner, "reference", place, "the place of a term", "Use 0, the equation.")
 
@@ -78,11 +81,12 @@ class LearningRateAnnealing:
 
 
 @dataclass(frozen=True)
-class GradientNorm:
+class GradNorm:
     """Weights ``sum_j |g_j| / |g_i|`` in Euclidean norm, averaged over steps: weighted gradients of equal length.
 
     Attributes:
         decay: Share of the old weights in the new ones.
+        every: Steps for which weights are kept.
         needs: ``gradients``, of the terms without weights.
 
     Raises:
@@ -93,17 +97,19 @@ class GradientNorm:
     Ref: Wang, Sankaran, Wang, Perdikaris, *An expert's guide to training physics-informed neural networks*, 2023,
     algorithm 1.
 
-    >>> rule = GradientNorm(decay=0.0)
+    >>> rule = GradNorm(decay=0.0)
     >>> gradients = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
     >>> rule.step(Evidence(gradients=gradients), rule.init(2, torch.zeros(2))).weights
     tensor([1.3333, 4.0000])
     """
 
     decay: float = 0.9
+    every: int = 100
     needs: ClassVar[tuple[str, ...]] = ("gradients",)
 
     def __post_init__(self) -> None:
-        require_decay("GradientNorm", self.decay)
+        require_decay("GradNorm", self.decay)
+        require(self.every >= 1, "GradNorm", "every", self.every, "a positive integer", "Use 100.")
 
     def init(self, k: int, theta: Float[Tensor, " p"]) -> State:
         """Return the state before the first step.
@@ -111,7 +117,7 @@ class GradientNorm:
         Raises:
             ConfigError: If there are fewer than two terms.
         """
-        require_several("GradientNorm", k)
+        require_several("GradNorm", k)
         return start(k, theta)
 
     def wanted(self, state: State) -> tuple[int, ...] | None:
@@ -125,6 +131,6 @@ class GradientNorm:
             ConfigError: If gradients are missing.
             DivergenceError: If they are not finite.
         """
-        norms = gradients_of(evidence, "GradientNorm", int(state["terms"])).norm(dim=1)
+        norms = gradients_of(evidence, "GradNorm", int(state["terms"])).norm(dim=1)
         weights, new = averaged(state, ratio(norms.sum(), norms), self.decay)
         return Balanced(new, weights)

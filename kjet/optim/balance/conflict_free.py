@@ -100,6 +100,7 @@ class MomentumConFIG:
     Attributes:
         betas: Decay of the first and the second moment.
         eps: Added to the root of the second moment.
+        whole: The direction is a step, and no gradient for a method to make one of.
         needs: ``gradients``, those of the terms that :meth:`wanted` names.
 
     Raises:
@@ -119,6 +120,7 @@ class MomentumConFIG:
 
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
+    whole: ClassVar[bool] = True
     needs: ClassVar[tuple[str, ...]] = ("gradients",)
 
     def __post_init__(self) -> None:

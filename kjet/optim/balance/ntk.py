@@ -10,7 +10,7 @@ import torch
 
 from ...errors import ConfigError
 from ...typing import Float, Tensor
-from ..objective import State
+from ..objective import State, require
 from ._weights import averaged, ratio, require_decay, start
 from .protocol import Balanced, Evidence, require_several, traces_of
 
@@ -47,6 +47,7 @@ class NTK:
 
     Attributes:
         decay: Share of the old weights in the new ones.
+        every: Steps for which weights are kept.
         needs: ``traces``.
 
     Raises:
@@ -62,10 +63,12 @@ class NTK:
     """
 
     decay: float = 0.0
+    every: int = 100
     needs: ClassVar[tuple[str, ...]] = ("traces",)
 
     def __post_init__(self) -> None:
         require_decay("NTK", self.decay)
+        require(self.every >= 1, "NTK", "every", self.every, "a positive integer", "Use 100.")
 
     def init(self, k: int, theta: Float[Tensor, " p"]) -> State:
         """Return the state before the first step.

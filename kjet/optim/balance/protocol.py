@@ -76,9 +76,9 @@ def require_several(owner: str, k: int) -> None:
     Raises:
         ConfigError: If there are fewer than two terms.
 
-    >>> require_several("UPGrad", 1)
+    >>> require_several("ConFIG", 1)
     Traceback (most recent call last):
-    kjet.errors.ConfigError: balancing needs at least two terms; UPGrad got 1. Leave the balance out, or impose a \
+    kjet.errors.ConfigError: balancing needs at least two terms; ConFIG got 1. Leave the balance out, or impose a \
 condition as a residual (constraint=soft)
     """
     if k < 2:

@@ -1,4 +1,4 @@
-"""ConFIG and UPGrad against their definitions, and against independent solvers."""
+"""ConFIG and JacobianDescent against their definitions, and against independent solvers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ import torch
 from scipy.optimize import nnls
 
 from kjet.errors import ConfigError, DivergenceError
-from kjet.optim.balance import ConFIG, Evidence, MomentumConFIG, UPGrad, conflict_free, unconflicting_projection
+from kjet.optim.balance import (
+    ConFIG,
+    Evidence,
+    JacobianDescent,
+    MomentumConFIG,
+    conflict_free,
+    unconflicting_projection,
+)
 from kjet.optim.balance._cone import nonnegative, project_on_dual_cone
 
 _SPEC = importlib.util.spec_from_file_location("balance_cases", Path(__file__).with_name("conftest.py"))
@@ -144,7 +151,7 @@ def test_order_and_type(function):
     torch.testing.assert_close(single.double(), function(rows), rtol=1e-4, atol=1e-5 * float(rows.norm()))
 
 
-@pytest.mark.parametrize("rule", [ConFIG(), UPGrad(), MomentumConFIG()])
+@pytest.mark.parametrize("rule", [ConFIG(), JacobianDescent(), MomentumConFIG()])
 def test_gradients_that_are_missing_or_infinite(rule):
     state = rule.init(2, torch.zeros(3))
     with pytest.raises(ConfigError, match="needs"):

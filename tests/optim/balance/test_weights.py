@@ -11,7 +11,7 @@ from kjet.errors import ConfigError, DivergenceError
 from kjet.optim.balance import (
     NTK,
     Evidence,
-    GradientNorm,
+    GradNorm,
     LearningRateAnnealing,
     ReLoBRaLo,
     SoftAdapt,
@@ -82,12 +82,12 @@ def test_annealing():
 
 def test_gradient_norms_become_equal():
     rows = torch.tensor([[3.0, 4.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.5]], dtype=torch.float64)
-    (found,) = weights(GradientNorm(decay=0.0), Evidence(gradients=rows))
+    (found,) = weights(GradNorm(decay=0.0), Evidence(gradients=rows))
     assert found == pytest.approx([5.5 / 5, 5.5 / 0.5])
     assert found[0] * 5 == pytest.approx(found[1] * 0.5)
 
 
-@pytest.mark.parametrize("rule", [LearningRateAnnealing(decay=0.0), GradientNorm(decay=0.0)])
+@pytest.mark.parametrize("rule", [LearningRateAnnealing(decay=0.0), GradNorm(decay=0.0)])
 def test_a_common_factor_has_no_say(rule):
     rows = torch.tensor([[3.0, 4.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.5]], dtype=torch.float64)
     a, b = (weights(rule, Evidence(gradients=factor * rows)) for factor in (1.0, 1e-6))
@@ -99,7 +99,7 @@ def test_a_common_factor_has_no_say(rule):
     [
         (NTK(), Evidence(traces=numbers(2, 0))),
         (LearningRateAnnealing(), Evidence(gradients=torch.tensor([[1.0] * 4, [0.0] * 4]).double())),
-        (GradientNorm(), Evidence(gradients=torch.tensor([[1.0] * 4, [0.0] * 4]).double())),
+        (GradNorm(), Evidence(gradients=torch.tensor([[1.0] * 4, [0.0] * 4]).double())),
     ],
 )
 def test_a_term_that_vanishes_keeps_one(rule, known):
@@ -171,7 +171,7 @@ def test_losses_that_do_not_fit(rule):
     "make",
     [
         lambda: NTK(decay=1.0),
-        lambda: GradientNorm(decay=-0.1),
+        lambda: GradNorm(decay=-0.1),
         lambda: LearningRateAnnealing(reference=-1),
         lambda: LearningRateAnnealing(reference=2).init(2, THETA),
         lambda: ReLoBRaLo(temperature=0.0),

@@ -1,4 +1,4 @@
-"""UPGrad: each gradient is freed of what conflicts with the others before they are averaged."""
+"""JacobianDescent: each gradient is freed of what conflicts with the others before they are averaged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._cone import project_on_dual_cone
 from ._span import span_of
 from .protocol import Balanced, Evidence, gradients_of, require_several
 
-__all__ = ["UPGrad", "unconflicting_projection"]
+__all__ = ["JacobianDescent", "unconflicting_projection"]
 
 
 def unconflicting_projection(
@@ -46,7 +46,7 @@ def unconflicting_projection(
 
 
 @dataclass(frozen=True)
-class UPGrad:
+class JacobianDescent:
     """Mean of the gradients after each has been projected where it conflicts with none.
 
     See :func:`unconflicting_projection`. It grows linearly with each gradient: a term of large gradients dominates the
@@ -57,7 +57,7 @@ class UPGrad:
 
     Cost: k gradients and O(p k^2) for each step.
 
-    >>> rule, theta = UPGrad(), torch.zeros(2)
+    >>> rule, theta = JacobianDescent(), torch.zeros(2)
     >>> done = rule.step(Evidence(gradients=torch.tensor([[1.0, 0.0], [-1.0, 1.0]])), rule.init(2, theta))
     >>> done.direction
     tensor([0.2500, 0.7500])
@@ -71,7 +71,7 @@ class UPGrad:
         Raises:
             ConfigError: If there are fewer than two terms.
         """
-        require_several("UPGrad", k)
+        require_several("JacobianDescent", k)
         return {"terms": k}
 
     def wanted(self, state: State) -> tuple[int, ...] | None:
@@ -85,5 +85,5 @@ class UPGrad:
             ConfigError: If gradients are missing.
             DivergenceError: If they are not finite.
         """
-        direction, weights = unconflicting_projection(gradients_of(evidence, "UPGrad", int(state["terms"])))
+        direction, weights = unconflicting_projection(gradients_of(evidence, "JacobianDescent", int(state["terms"])))
         return Balanced(dict(state), weights, direction)
