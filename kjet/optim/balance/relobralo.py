@@ -76,7 +76,7 @@ class ReLoBRaLo:
         """
         losses = losses_of(evidence, "ReLoBRaLo", int(state["terms"]))
         if int(state["steps"]) == 0:
-            weights, new = averaged(state, tensor_of(state, "weights"), 0.0, first=losses, last=losses)
+            weights, new = averaged(state, tensor_of(state, "weights"), 0.0, first=losses.clone(), last=losses)
             return Balanced(new, weights)
         recent = self._progress(losses, tensor_of(state, "last"))
         past = state
