@@ -157,6 +157,13 @@ def _varying(u: Expression, order: int, weight: Callable[[Any], Any], positive: 
     wanted, scale = Varying(u._frame.space_axes, order, weight, positive), _multiple(u)
     if isinstance(u, Field) and scale:
         return scale * VaryingSum(u._name, wanted, u._frame)  # type: ignore[no-any-return]
+    match u:
+        case Sum():
+            return _varying(u._left, order, weight, positive) + _varying(u._right, order, weight, positive)  # type: ignore
+        case Product() if isinstance(u._left, Number | Parameter):
+            return u._left * _varying(u._right, order, weight, positive)  # type: ignore[no-any-return]
+        case Product() if isinstance(u._right, Number | Parameter):
+            return u._right * _varying(u._left, order, weight, positive)  # type: ignore[no-any-return]
     return written_out(u, wanted)
 
 

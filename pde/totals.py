@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..jets import GradientProducts, Trace, Varying
+from ..jets import GradientProducts, Jet, Trace, Varying
 from ..typing import Float, Tensor
 from ._sums import balanced
 from .expression import Expression, Field, Frame, Total, differentiate
@@ -82,8 +82,9 @@ def _coefficient(weight: Callable[[Any], Any], axes: range | tuple[int, ...], pl
     """Coefficient of one coordinate at points (n, d), or at jets of them."""
     index = slice(axes.start, axes.stop, axes.step) if isinstance(axes, range) else list(axes)
     found = weight(x[..., index])
-    if not hasattr(found, "ndim") or found.ndim == 0:
-        found = torch.as_tensor(found)
-        return found.to(x.dtype).expand(x.shape[:-1])
+    if not isinstance(found, Jet):
+        found = torch.as_tensor(found, dtype=x.dtype, device=x.device)
+    if found.ndim == 0:
+        return found.expand(x.shape[:-1])
     column = found[..., place if found.shape[-1] > 1 else 0]
     return column.expand(x.shape[:-1]) if column.ndim == 0 else column

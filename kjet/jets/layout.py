@@ -28,7 +28,8 @@ class Layout:
         weights: For each order, ``(sums, ended directions)`` weights, or ``None`` where nothing is summed.
 
     Raises:
-        ConfigError: If a direction is needed at an order above one where it has been summed away.
+        ConfigError: If a direction is needed at an order above one where it has been summed away, or weights require
+            gradients, which they would not get.
 
     Ref: Dangel et al., *Collapsing Taylor mode automatic differentiation*, 2025, section 3, for the sums.
     """
@@ -39,6 +40,8 @@ class Layout:
     """For each order the weight of all directions, where it is the same and there is one sum: no product is needed."""
 
     def __post_init__(self) -> None:
+        if any(weights is not None and weights.requires_grad for weights in self.weights):
+            raise ConfigError("weights of sums are constants; got some that require gradients. Give weights.detach()")
         object.__setattr__(self, "alike", tuple(_common(weights) for weights in self.weights))
         if len(self.kept) != len(self.weights):
             raise ConfigError(f"layout has {len(self.kept)} kept counts but {len(self.weights)} weights; give one each")
@@ -145,6 +148,8 @@ class Layout:
 def _common(weights: Tensor | None) -> float | None:
     """Return the weight that all directions of a single sum have; None while weights are traced and have no value."""
     if weights is None or weights.shape[0] != 1 or weights.shape[1] == 0 or torch.compiler.is_compiling():
+        return None
+    if torch._C._len_torch_dispatch_stack() or torch._C._functorch.is_functorch_wrapped_tensor(weights):
         return None
     least, greatest = (float(bound) for bound in weights.aminmax())
     return least if least == greatest else None

@@ -72,7 +72,8 @@ class Varying:
         """``a_i(x)`` for every axis.
 
         Raises:
-            ConfigError: If the function returns what is no coefficient for each point and axis, or negative ones.
+            ConfigError: If the function returns what is no coefficient for each point and axis, or negative ones; or of
+                second derivatives such as depend on something that is differentiated, as their root is not at zero.
         """
         axes = self.axes
         index = slice(axes.start, axes.stop, axes.step) if isinstance(axes, range) else list(axes)
@@ -82,6 +83,11 @@ class Varying:
             raise ConfigError(
                 f"the weight of {self} gave shape {tuple(found.shape)}; expected {tuple(given.shape)}, or what "
                 "broadcasts to it"
+            )
+        if self.order == 2 and found.requires_grad and torch.is_grad_enabled():
+            raise ConfigError(
+                f"the weight of {self} depends on points or parameters that require gradients, which would be wrong "
+                "where it is zero. Put a factor that is trained before the sum, and detach the points"
             )
         if self.order == 2 and self.positive and _readable(found) and bool((found < 0).any()):
             raise ConfigError(f"the weight of {self} is negative at some point; leave out positive=True")

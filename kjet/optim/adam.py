@@ -40,7 +40,9 @@ class Adam(FirstOrder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        valid = (
+            isinstance(self.betas, tuple | list) and len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        )
         self._require(valid, "betas", "two numbers in [0, 1)", "Use (0.9, 0.999).")
         self._require(self.eps > 0, "eps", "a positive number", "Use 1e-8.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Self
@@ -45,7 +46,7 @@ class FirstOrder(ABC):
     total_steps: int | None = None
 
     def __post_init__(self) -> None:
-        self._require(self.learning_rate > 0, "learning_rate", "a positive number", "Start from 1e-3.")
+        self._require(0 < self.learning_rate < math.inf, "learning_rate", "a positive number", "Start from 1e-3.")
         self._require(self.decay_steps >= 1, "decay_steps", "a positive integer", "Use 2000.")
         self._require(0 < self.decay_rate <= 1, "decay_rate", "a number in (0, 1]", "Use 0.9, or 1 for none.")
         total = self.total_steps

@@ -49,10 +49,12 @@ class SOAP(LibraryMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        valid = (
+            isinstance(self.betas, tuple | list) and len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        )
         self._require(valid, "betas", "two numbers in [0, 1)", "Use (0.95, 0.95).")
         self._require(self.eps > 0, "eps", "a positive number", "Use 1e-8.")
-        self._require(self.every >= 1, "every", "a positive integer", "Use 10.")
+        self._require(isinstance(self.every, int) and self.every >= 1, "every", "a positive integer", "Use 10.")
         self._require(self.max_size >= 1, "max_size", "a positive integer", "Use 512.")
 
     def _make(self, parameters: Sequence[nn.Parameter], rate: float) -> torch.optim.Optimizer:

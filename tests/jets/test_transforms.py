@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from kjet.jets import Jet, Plan, biharmonic, jet, laplacian, partials, quantity, reference
+from kjet.errors import ConfigError
+from kjet.jets import Jet, Layout, Plan, Trace, biharmonic, jet, laplacian, partials, quantity, reference
 
 LAPLACIAN = quantity({(2, 0): 1.0, (0, 2): 1.0})
 BIHARMONIC = quantity({(4, 0): 1.0, (2, 2): 2.0, (0, 4): 1.0})
@@ -323,3 +324,23 @@ def test_partials_of_a_shared_network_are_independent(network, points):
     first = partials(f, x, [(2, 0)])[2, 0].sum()
     partials(f, x, [(0, 2)])
     assert_same(gradients(first, f), gradients(partials(f, x, [(2, 0)])[2, 0].sum(), f), rtol=0, atol=0)
+
+
+def test_make_fx_captures_sums_in_passes(points):
+    """Weights are traced where they are made, and have no value to look at then."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    weights = torch.randn(1, 150, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    plan = Plan.build([quantity({Trace(range(150)): 1.0})], 150)
+
+    def evaluate(z):
+        return plan(lambda y: torch.tanh(y @ weights.T), z)[plan.quantities[0]]
+
+    x, other = points(3, 150), points(3, 150, seed=9)
+    graph = make_fx(evaluate)(x)
+    torch.testing.assert_close(graph(other), evaluate(other), rtol=1e-12, atol=1e-12)
+
+
+def test_weights_of_sums_are_constants():
+    with pytest.raises(ConfigError, match="weights of sums are constants"):
+        Layout((2, 0), (None, torch.ones(1, 2, requires_grad=True)))

@@ -66,6 +66,11 @@ PAIRS |= {
     "advected functions": lambda u, v, p: (advect(spin, torch.exp(u)), by_hand("spin", torch.exp(u), p, 1)),
     "weighted and differentiated": lambda u, v, p: (d(lap(u, spin), "y"), d(by_hand("spin", u, p, 2), "y")),
     "advected in time": lambda u, v, p: (dt(advect(spin, u)), dt(by_hand("spin", u, p, 1))),
+    "weighted, of multiples": lambda u, v, p: (lap(2 * u - p.a * v, spin), by_hand("spin", 2 * u - p.a * v, p, 2)),
+    "lists of weights": lambda u, v, p: (
+        lap(u * v, lambda x: [1.0, -2.0, 0.5]),
+        d(u * v, "x", "x") - 2 * d(u * v, "y", "y") + 0.5 * d(u * v, "z", "z"),
+    ),
     "constant weights": lambda u, v, p: (
         lap(u, lambda x: 2.0).x + advect(lambda x: 1.0, v),
         2 * lap(u).x + v.x + v.y + v.z,
@@ -87,6 +92,12 @@ def test_they_are_one_node_and_free_beside_a_laplacian():
     assert "|grad u|^2" in recorded.describe()
     assert "grad u . grad v" in recorded.describe()
     assert record(lambda u, v: grad_squared(u), FRAME).order == 1
+
+
+def test_multiples_stay_one_node():
+    recorded = record(lambda u, v: lap(2 * u - 3.0 * v, torch.square, positive=True), FRAME)
+    assert len(recorded.totals) == 2
+    assert len(recorded.estimated(STDE(2)).plan.sources) > 0
 
 
 def test_mean_over_all_outcomes(x):
