@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..errors import ConfigError
 from ..typing import Float, Tensor
 from .objective import State, require, tensor_of
 from .quasi_newton import Pair, QuasiNewton
@@ -148,6 +149,7 @@ class SelfScaledBroyden(QuasiNewton):
 
     Attributes:
         variant: ``"broyden"`` or ``"bfgs"``.
+        max_parameters: Most parameters that it takes: their square is kept, and written with each checkpoint.
         c1: Sufficient decrease of the strong Wolfe conditions.
         c2: Curvature of the strong Wolfe conditions.
         max_evaluations: Budget of one line search.
@@ -165,6 +167,7 @@ class SelfScaledBroyden(QuasiNewton):
     """
 
     variant: str = "broyden"
+    max_parameters: int = 20_000
 
     def inverse_hessian(self, state: State) -> Float[Tensor, "p p"]:
         """Return ``H``; the state's own tensor, which later steps overwrite."""
@@ -174,9 +177,17 @@ class SelfScaledBroyden(QuasiNewton):
         options = ", ".join(_MEMBERS)
         known = self.variant in _MEMBERS
         require(known, "SelfScaledBroyden", "variant", self.variant, f"one of {options}", 'Use "broyden".')
+        most = self.max_parameters
+        require(most >= 1, "SelfScaledBroyden", "max_parameters", most, "a positive integer", "Use 20000.")
 
     def _no_curvature(self, theta: Tensor) -> State:
         p = theta.numel()
+        if p > self.max_parameters:
+            size = p * p * theta.element_size() / 2**30
+            raise ConfigError(
+                f"SelfScaledBroyden keeps a dense matrix, {size:.1f} GB for {p} parameters; it takes at most "
+                f"max_parameters={self.max_parameters}. Use optimizer=lbfgs, gauss_newton or soap, or raise it"
+            )
         return {"inverse_hessian": torch.eye(p, dtype=theta.dtype, device=theta.device)}
 
     def _forget(self, state: State) -> None:

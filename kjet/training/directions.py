@@ -128,6 +128,10 @@ class Adaptive(Protocol):
         """Compare; tell whether another kind is in use now."""
         ...
 
+    def explain(self) -> str:
+        """Tell for each sum what is in use, in lines that are not indented."""
+        ...
+
     def state_dict(self) -> dict[str, Any]:
         """Return what later choices depend on."""
         ...

@@ -200,7 +200,8 @@ class Trainer:
         self._last_comparison = self.step
         before, self.objective = self.objective, compared(self.objective, self.draw.generator)
         if self.objective is not before:
-            _logger.info("step %d: other directions vary less, which are taken from now on", self.step)
+            chosen = "; ".join(line for line in source.explain().splitlines() if not line.startswith(" "))
+            _logger.info("step %d: other directions vary less: %s", self.step, chosen)
 
     def _report(self, progress: Progress | None) -> None:
         if self.history and self.history[-1]["step"] == self.step:

@@ -192,8 +192,8 @@ def planned(problem: Problem, estimation: Estimation) -> dict[str, Recorded]:
     }
     if estimation.source is not None and not any(part.plan.random for part in recorded.values()):
         _logger.warning(
-            "estimator %s has nothing to estimate: %s has no sum over coordinates written as lap(u), bilap(u) or "
-            "grad_dot(u, v); all derivatives are exact, as with estimator=exact",
+            "estimator %s has nothing to estimate: %s has no sum over coordinates written as lap(u), bilap(u), "
+            "grad_squared(u) or grad_dot(u, v) of fields; all derivatives are exact, as with estimator=exact",
             estimation.plain["name"], problem.name,
         )  # fmt: skip
     return recorded

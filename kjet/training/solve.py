@@ -18,7 +18,7 @@ from torch import nn
 from ..constraints import Draw
 from ..errors import ConfigError, RunError, unknown
 from ..operators import NetworkConfig
-from ..optim import LBFGS, GaussNewton, LevenbergMarquardt, Optimizer, SelfScaledBroyden
+from ..optim import LBFGS, Auto, GaussNewton, LevenbergMarquardt, Optimizer, SelfScaledBroyden
 from ..optim.balance import Balance, Unbalanced, balanced
 from ..optim.objective import label
 from ..problem import Problem
@@ -107,7 +107,7 @@ def solve(
     model, soft = build_model(problem, config, imposing, generator=generator, dtype=dtype, device=settings.device)
     draw = Draw(sampling.sampler(problem.domain.dim), generator, dtype, settings.device)
     objective = build_objective(problem, model, soft, sampling, draw, imposing.weight, estimating)
-    _check_method(chosen, objective)
+    _check_method(chosen, objective, settings.memory_mb is not None)
     check_optimizer(settings.precision, chosen, objective)
     error = ErrorMeter(problem, model, settings.test_points, dtype, settings.device)
     trivial = error.trivial()
@@ -184,8 +184,17 @@ def _settings(
     return dataclasses.replace(settings, dtype=settings.dtype or suggested)
 
 
-def _check_method(optimizer: Optimizer, objective: ResidualObjective) -> None:
-    """Refuse methods that need more than a gradient where the loss is no sum of squares."""
+def _check_method(optimizer: Optimizer, objective: ResidualObjective, chunked: bool) -> None:
+    """Refuse methods that need more than a gradient where that is not to be had."""
+    if chunked and isinstance(optimizer, GaussNewton | LevenbergMarquardt):
+        raise ConfigError(
+            f"trainer.memory_mb takes gradients in chunks of points, and {type(optimizer).__name__} needs the whole "
+            "Jacobian; use optimizer=soap, lbfgs or adam, or fewer points without trainer.memory_mb"
+        )
+    if chunked and isinstance(optimizer, Auto):
+        _logger.warning(
+            "trainer.memory_mb does not bound the Jacobian of Gauss-Newton, which optimizer=auto may choose"
+        )
     if objective.unbiased and objective.stochastic and isinstance(optimizer, _CURVATURE):
         raise ConfigError(
             f"{type(optimizer).__name__} cannot minimise the unbiased loss: a mean of products of two residuals is no "

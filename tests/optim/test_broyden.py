@@ -197,3 +197,8 @@ def test_stall_keeps_the_curvature(kit):
 def test_hyperparameters_out_of_range(name, value):
     with pytest.raises(ConfigError, match=f"SelfScaledBroyden: {name} = .*expected"):
         SelfScaledBroyden(**{name: value})
+
+
+def test_matrices_that_do_not_fit_are_refused():
+    with pytest.raises(ConfigError, match=r"a dense matrix, 3\.0 GB for 20001 parameters; .* optimizer=lbfgs"):
+        SelfScaledBroyden().init(torch.zeros(20_001, dtype=torch.float64))

@@ -16,7 +16,7 @@ from kjet.operators import MLPConfig
 from kjet.optim import Adam
 from kjet.pde import Burgers, Poisson, Unknown
 from kjet.problem import Problem
-from kjet.problems import SineGordonHDProblem
+from kjet.problems import Poisson2DProblem, SineGordonHDProblem
 from kjet.training import ChunkedGradient, ConstraintConfig, SamplerConfig
 from kjet.training.estimation import Estimation
 from kjet.training.setup import build_model, build_objective
@@ -161,3 +161,9 @@ def test_what_does_not_fit_is_said():
             ChunkedGradient(**wrong)
     with pytest.raises(ConfigError, match=r"trainer.compile .* use one of them"):
         kjet.solve(BALL, compile=True, memory_mb=1.0)
+
+
+@pytest.mark.parametrize("optimizer", ["gauss_newton", "levenberg_marquardt"])
+def test_methods_that_need_the_whole_jacobian_are_refused(optimizer):
+    with pytest.raises(ConfigError, match=r"needs the whole Jacobian; use optimizer=soap, lbfgs or adam"):
+        kjet.solve(Poisson2DProblem().build(), optimizer=optimizer, memory_mb=100.0, max_steps=2, progress=False)

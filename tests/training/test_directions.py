@@ -111,6 +111,9 @@ class Fickle:
         self.dense ^= changed
         return changed
 
+    def explain(self) -> str:
+        return "dense" if self.dense else "sparse"
+
     def state_dict(self) -> dict[str, Any]:
         return {"dense": self.dense}
 

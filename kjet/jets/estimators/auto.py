@@ -65,7 +65,7 @@ class _Record:
         best = min(self.directions, key=self.score)
         if self.chosen is not None and not self.score(best) < margin * self.score(self.chosen):
             return False
-        changed, self.chosen = best != self.chosen, best
+        changed, self.chosen = best != (self.chosen or "sparse"), best  # sparse ones are used until a choice is made
         self.switches += changed
         return changed
 

@@ -117,7 +117,7 @@ class STDE:
         if self.samples > population and not self.replacement:
             raise ConfigError(
                 f"{self.samples} samples without replacement, but the operator has {population} {what}; take at most "
-                f"{population} (which gives the exact value), or replacement=True, or Exact()"
+                f"{population} (samples={population} gives the exact value), or replacement=True, or the exact sum"
             )
 
     def _stratum(self, population: int, whole: int) -> Stratum:
