@@ -80,15 +80,16 @@ def test_compiled_equals_eager(case, dtype):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("problem", "options"),
+    ("problem", "options", "tolerance"),
     [
-        (BALL, {"estimator": STDE(4), "optimizer": "auto"}),
-        (BurgersProblem().build(), {"optimizer": Adam()}),
-        (BurgersProblem().build(), {"optimizer": LBFGS()}),
-        (BurgersProblem().build(), {"optimizer": SelfScaledBroyden()}),
+        (BALL, {"estimator": STDE(4), "optimizer": "auto"}, 1e-3),  # SOAP has its eigenvectors in float32
+        (BALL, {"estimator": STDE(4), "optimizer": Adam()}, 1e-8),
+        (BurgersProblem().build(), {"optimizer": Adam()}, 1e-8),
+        (BurgersProblem().build(), {"optimizer": LBFGS()}, 1e-8),
+        (BurgersProblem().build(), {"optimizer": SelfScaledBroyden()}, 1e-8),
     ],
 )
-def test_a_compiled_run_is_the_eager_run(caplog, problem, options):
+def test_a_compiled_run_is_the_eager_run(caplog, problem, options, tolerance):
     """Rounding grows from step to step; after a few steps in float64 it is still small."""
     settings = {"network": SMALL, "max_steps": 6, "dtype": "float64", "progress": False, "test_points": 50}
     settings |= {"sampler": SamplerConfig(points=20, boundary_points=8), **options}
@@ -96,8 +97,9 @@ def test_a_compiled_run_is_the_eager_run(caplog, problem, options):
     with caplog.at_level(logging.INFO, "kjet"):
         compiled = kjet.solve(problem, compile=True, **settings)
     assert "compiled the step in " in caplog.text
-    assert compiled.info["loss"] == pytest.approx(eager.info["loss"], rel=1e-8)
-    torch.testing.assert_close(compiled.model.flat(), eager.model.flat(), rtol=1e-8, atol=1e-10)
+    assert compiled.info["loss"] == pytest.approx(eager.info["loss"], rel=tolerance)
+    difference = compiled.model.flat() - eager.model.flat()
+    assert float(difference.norm()) < tolerance * float(eager.model.flat().norm())
 
 
 def untraceable(x: torch.Tensor) -> torch.Tensor:
