@@ -82,7 +82,7 @@ def test_compiled_equals_eager(case, dtype):
 @pytest.mark.parametrize(
     ("problem", "options", "tolerance"),
     [
-        (BALL, {"estimator": STDE(4), "optimizer": "auto"}, 1e-3),  # SOAP has its eigenvectors in float32
+        (BALL, {"estimator": STDE(4), "optimizer": "auto"}, 1e-2),  # SOAP moves along arbitrary vectors of null spaces
         (BALL, {"estimator": STDE(4), "optimizer": Adam()}, 1e-8),
         (BurgersProblem().build(), {"optimizer": Adam()}, 1e-8),
         (BurgersProblem().build(), {"optimizer": LBFGS()}, 1e-8),
