@@ -10,7 +10,7 @@ from ..errors import DivergenceError
 from ..typing import Float, Tensor
 from .objective import Objective, State, require_finite
 
-__all__ = ["Direction", "Gram", "Linearization", "Space", "linearize"]
+__all__ = ["Direction", "Factor", "Gram", "Linearization", "Space", "linearize"]
 
 Space = str
 """``"residual"``, ``"parameter"`` or ``"auto"``, the smaller of the two."""
@@ -89,16 +89,29 @@ class Gram:
         """Return ``J v``."""
         return self.jacobian @ vector.to(self.jacobian.dtype)
 
+    def factor(self, damping: float) -> Factor:
+        """Factorize the damped matrix, for any number of right-hand sides.
+
+        Where the Cholesky factorization fails, it is tried again with 1e4 times the damping. Costs a third of
+        ``min(r, p)^3``.
+
+        Raises:
+            DivergenceError: If no damping makes the matrix positive definite, for it is not finite.
+        """
+        for retries in range(_MAX_RETRIES):
+            damped = self.matrix.clone()
+            damped.diagonal().add_(damping * self.scale)
+            factor, info = torch.linalg.cholesky_ex(damped)
+            if int(info) == 0:
+                return Factor(self, factor, damping, retries)
+            damping *= _RETRY_FACTOR
+        raise DivergenceError(
+            f"the Gram matrix is not positive definite with a relative damping of {damping:.0e}. "
+            "The Jacobian is not finite or too large: scale the equation or the weights down."
+        )
+
     def solve(self, residual: Float[Tensor, " r"], damping: float) -> Direction:
-        """Minimize ``|r - J d|^2 + lambda |d|^2`` over ``d``.
-
-        In residual space ``(J J^T + lambda I) z = r``, ``d = J^T z``; in parameter space
-        ``(J^T J + lambda I) d = J^T r``; the same vector. Where the Cholesky factorization fails, it is tried again
-        with 1e4 times the damping. Costs a third of ``min(r, p)^3``.
-
-        Ref: Mueller and Zeinhofer, *Achieving high accuracy with PINNs via energy natural gradients*, 2023;
-        Guzman-Cordero et al., *Improving energy natural gradient descent through Woodbury, momentum, and
-        randomization*, 2025, for the residual space.
+        """Minimize ``|r - J d|^2 + lambda |d|^2`` over ``d``; see `factor` and `Factor.solve`.
 
         Raises:
             DivergenceError: If no damping makes the matrix positive definite, for it is not finite.
@@ -107,24 +120,44 @@ class Gram:
         >>> gram.solve(torch.tensor([2.0], dtype=torch.float64), damping=1.0).vector
         tensor([0.5000, 0.0000], dtype=torch.float64)
         """
-        r = residual.to(self.matrix.dtype)
-        gradient = self.gradient(r)
-        right = r if self.in_residual_space else gradient
-        for retries in range(_MAX_RETRIES):
-            damped = self.matrix.clone()
-            damped.diagonal().add_(damping * self.scale)
-            factor, info = torch.linalg.cholesky_ex(damped)
-            if int(info) == 0:
-                solution = torch.cholesky_solve(right[:, None], factor)[:, 0]
-                vector = self.jacobian.T @ solution if self.in_residual_space else solution
-                # |J d|^2 = d . (J^T r - lambda d), by the normal equations
-                decrease = float(vector @ gradient) + damping * self.scale * float(vector @ vector)
-                return Direction(vector, decrease, damping, retries)
-            damping *= _RETRY_FACTOR
-        raise DivergenceError(
-            f"the Gram matrix is not positive definite with a relative damping of {damping:.0e}. "
-            "The Jacobian is not finite or too large: scale the equation or the weights down."
-        )
+        return self.factor(damping).solve(residual)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A Gram matrix with damping, factorized.
+
+    Attributes:
+        gram: The matrix.
+        cholesky: Lower factor of ``matrix + damping * scale * I``.
+        damping: Relative damping that was used: the one asked for, or more where the factorization needed it.
+        retries: Factorizations that failed.
+    """
+
+    gram: Gram
+    cholesky: Float[Tensor, "q q"]
+    damping: float
+    retries: int
+
+    def solve(self, residual: Float[Tensor, " r"]) -> Direction:
+        """Minimize ``|r - J d|^2 + lambda |d|^2`` over ``d``.
+
+        In residual space ``(J J^T + lambda I) z = r``, ``d = J^T z``; in parameter space
+        ``(J^T J + lambda I) d = J^T r``; the same vector. Costs ``r p``.
+
+        Ref: Mueller and Zeinhofer, *Achieving high accuracy with PINNs via energy natural gradients*, 2023;
+        Guzman-Cordero et al., *Improving energy natural gradient descent through Woodbury, momentum, and
+        randomization*, 2025, for the residual space.
+        """
+        gram = self.gram
+        r = residual.to(gram.matrix.dtype)
+        gradient = gram.gradient(r)
+        right = r if gram.in_residual_space else gradient
+        solution = torch.cholesky_solve(right[:, None], self.cholesky)[:, 0]
+        vector = gram.jacobian.T @ solution if gram.in_residual_space else solution
+        # |J d|^2 = d . (J^T r - lambda d), by the normal equations
+        decrease = float(vector @ gradient) + self.damping * gram.scale * float(vector @ vector)
+        return Direction(vector, decrease, self.damping, self.retries)
 
 
 @dataclass(frozen=True)

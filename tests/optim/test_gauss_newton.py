@@ -65,6 +65,36 @@ def test_failure_raises_the_damping_on_the_same_jacobian(kit):
     assert step.loss < float(objective.loss(theta))
 
 
+def test_acceleration_undoes_the_second_derivative_of_the_residual(kit):
+    case, damping = kit.tanh_regression(), 1e-2
+    f, theta = case.objective.function, case.theta
+    step = GaussNewton(damping=damping).step(case.objective, theta, GaussNewton(damping=damping).init(theta))
+    r, J = case.objective.residual_and_jacobian(theta)
+    lam = damping * J.square().sum() / min(J.shape)
+    G = J @ J.T + lam * torch.eye(J.shape[0], dtype=J.dtype)
+    d = J.T @ torch.linalg.solve(G, r)
+    second = torch.func.jacrev(torch.func.jacrev(lambda h: f(theta + h * d)))(torch.zeros((), dtype=theta.dtype))
+    a = -J.T @ torch.linalg.solve(G, 0.5 * second)
+    t = step.info["step_length"]
+    # a difference over a tenth of the step: right to first order in it
+    torch.testing.assert_close(step.theta, theta - t * d + t**2 * a, rtol=0.0, atol=0.2 * float((t**2 * a).norm()))
+    assert float((step.theta - theta + t * d).norm()) > 0.5 * float((t**2 * a).norm()) > 0
+
+
+def test_acceleration_leaves_linear_problems_alone(kit):
+    case = kit.linear(30, 6)
+    runs = [kit.run(GaussNewton(acceleration=on), case, 1)[0].theta for on in (True, False)]
+    torch.testing.assert_close(runs[0], runs[1], rtol=1e-9, atol=1e-9)
+
+
+def test_acceleration_follows_a_curved_valley(kit):
+    def steps(acceleration):
+        history = kit.run(GaussNewton(acceleration=acceleration), kit.rosenbrock(), 60)
+        return next(i for i, step in enumerate(history) if step.loss < 1e-12)
+
+    assert steps(True) < steps(False)
+
+
 def test_fixed_damping_stays(kit):
     history = kit.run(GaussNewton(damping=1e-6, adaptive=False), kit.tanh_regression(), 10)
     assert {step.info["damping"] for step in history} == {1e-6}
@@ -72,7 +102,7 @@ def test_fixed_damping_stays(kit):
 
 def test_spring_formula(kit):
     case, mu, damping = kit.tanh_regression(), 0.9, 1e-2
-    optimizer = GaussNewton(damping=damping, adaptive=False, momentum=mu)
+    optimizer = GaussNewton(damping=damping, adaptive=False, momentum=mu, acceleration=False)
     theta, state, phi = case.theta, optimizer.init(case.theta), torch.zeros_like(case.theta)
     k = used = 0
     for _ in range(6):
