@@ -13,21 +13,30 @@ from .conditions import (
     Periodic,
     Robin,
 )
+from .interface import ByRegion, Interface, by_region
+from .matching import Flux, Match, NormalDerivatives, RegionResidual
 from .periodic import PeriodicEmbedding
 
 __all__ = [
     "Ansatz",
+    "ByRegion",
     "Condition",
     "Dirichlet",
     "DirichletAnsatz",
     "Draw",
+    "Flux",
     "Initial",
     "InitialAnsatz",
     "Integral",
+    "Interface",
+    "Match",
     "Neumann",
+    "NormalDerivatives",
     "Observations",
     "On",
     "Periodic",
     "PeriodicEmbedding",
+    "RegionResidual",
     "Robin",
+    "by_region",
 ]

@@ -112,12 +112,12 @@ def _value(value: Value, frame: Frame) -> Any:
     if not callable(value):
         return value
     p = Parameters(frame)
-    return call_with_names(value, {name: getattr(p, name) for name in (*frame.coords, *frame.parameters)})
+    return call_with_names(value, {name: getattr(p, name) for name in (*frame.coords, *frame.known_parameters)})
 
 
 def _field(frame: Frame, name: str, where: str) -> Field:
-    if name not in frame.fields:
-        raise ConfigError(f'condition "{where}": ' + unknown("field", name, frame.fields, "the equation"))
+    if name not in frame.known_fields:
+        raise ConfigError(f'condition "{where}": ' + unknown("field", name, frame.known_fields, "the equation"))
     return Field.of(name, frame)
 
 
@@ -195,7 +195,7 @@ class Initial(Condition):
 
 def _split(key: str, frame: Frame) -> tuple[str, str]:
     """Split ``u_t`` into field and derivative; names of fields may contain underscores."""
-    starts = [name for name in frame.fields if key == name or key.startswith(f"{name}_")]
+    starts = [name for name in frame.known_fields if key == name or key.startswith(f"{name}_")]
     if not starts:
         field, _, derivative = key.rpartition("_")
         return (field, derivative) if field else (key, "")
@@ -272,7 +272,7 @@ class Periodic(Condition):
     def expressions(self, frame: Frame) -> Recorded:
         """Record the values and derivatives at one face."""
         found: dict[str, Expression] = {}
-        for name in self.fields or frame.fields:
+        for name in self.fields or frame.known_fields:
             node: Any = _field(frame, name, self.name)
             for k in range(self.order + 1):
                 found[f"{name}_{self.coord * k}" if k else name] = node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .adaptive import RAD
+from .adaptive import R3, RAD, RARD, Importance, Renewal, Uniformly
 from .geometry import (
     Box,
     Cuboid,
@@ -13,6 +13,7 @@ from .geometry import (
     Intersection,
     Interval,
     Parameters,
+    Partition,
     Polygon,
     Product,
     Rectangle,
@@ -24,7 +25,9 @@ from .points import Points
 from .samplers import SAMPLERS, Grid, LatinHypercube, Sampler, Sobol, Uniform, make_sampler
 
 __all__ = [
+    "R3",
     "RAD",
+    "RARD",
     "SAMPLERS",
     "Box",
     "Cuboid",
@@ -33,19 +36,23 @@ __all__ = [
     "Domain",
     "Ellipse",
     "Grid",
+    "Importance",
     "Intersection",
     "Interval",
     "LatinHypercube",
     "Parameters",
+    "Partition",
     "Points",
     "Polygon",
     "Product",
     "Rectangle",
+    "Renewal",
     "Sampler",
     "Sobol",
     "Sphere",
     "Time",
     "Uniform",
+    "Uniformly",
     "Union",
     "make_sampler",
 ]

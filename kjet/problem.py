@@ -43,6 +43,9 @@ class Problem:
         condition_weight: Suggested weight of each soft condition against the equation.
         seconds: Suggested time of training on two CPU cores.
         steps: Suggested number of steps where directions are drawn at random; takes the place of `seconds` then.
+        windows: Suggested windows of time, one after the other: more than one where early errors grow so fast that all
+            times at once are never solved.
+        harmonics: Suggested sines and cosines for each periodic coordinate.
         dtype: Suggested precision where directions are drawn at random, whose noise is far above that of ``"float32"``.
             Elsewhere curvature methods are at work, which want float64.
         trivial: Makes predictors without a network, which errors in many dimensions have to be compared with: called
@@ -65,6 +68,8 @@ class Problem:
     condition_weight: float = 1.0
     seconds: float = 120.0
     steps: int | None = None
+    windows: int = 1
+    harmonics: int = 1
     dtype: str = "float64"
     trivial: Callable[[Tensor], Mapping[str, Predictor]] | None = None
 
@@ -104,6 +109,11 @@ class Problem:
     def fields(self) -> tuple[str, ...]:
         """Unknown functions."""
         return tuple(self.equation.fields)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What a solution reports: the unknown functions, each chosen by region where regions have their own."""
+        return self.equation.outputs
 
     @property
     def all_parameters(self) -> dict[str, float | Unknown]:

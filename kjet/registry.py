@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     "operator": "kjet.training.components",
     "optimizer": "kjet.training.components",
     "balance": "kjet.training.components",
+    "curriculum": "kjet.training.components",
     "sampler": "kjet.training.components",
     "constraint": "kjet.training.components",
     "estimator": "kjet.training.components",

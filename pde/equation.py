@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, dataclass_transform
 
 from ..errors import ConfigError, unknown
+from ..typing import Float, Tensor
 from .coordinates import call_with_names
 from .expression import Coordinate, Expression, Field, Frame, Parameter, Vector, as_expression
 from .parameter import Unknown
@@ -50,9 +51,12 @@ class Parameters:
             return Coordinate(name, frame)
         if name in self._given:
             return self._evaluate(self._given[name])
-        if name in frame.parameters:
-            return Parameter(name, frame)
-        available = (*frame.parameters, *frame.coords, *self._given)
+        actual = frame.parameter(name)
+        if actual in frame.coords:  # a region's own parameter that is a coordinate of the domain
+            return Coordinate(actual, frame)
+        if actual in frame.parameters:
+            return Parameter(actual, frame)
+        available = (*frame.known_parameters, *frame.coords, *self._given)
         if f"{name}_0" in available:
             count = next(i for i in range(1, len(available) + 1) if f"{name}_{i}" not in available)
             return Vector(getattr(self, f"{name}_{i}") for i in range(count))
@@ -63,7 +67,7 @@ class Parameters:
             return value.record(self._frame)
         if callable(value):
             numbers = [name for name, other in self._given.items() if not callable(other)]
-            names = dict.fromkeys((*self._frame.coords, *self._frame.parameters, *numbers))
+            names = dict.fromkeys((*self._frame.coords, *self._frame.known_parameters, *numbers))
             value = call_with_names(value, {name: getattr(self, name) for name in names})
         if isinstance(value, tuple | list):
             return Vector(as_expression(part, self._frame) for part in value)
@@ -152,6 +156,15 @@ class Equation:
         space = tuple(name for name in self.coords if name != time)
         return Frame(given, tuple(self.fields), space, time, tuple(name for name in parameters if name not in given))
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what a solution reports: the fields."""
+        return tuple(self.fields)
+
+    def report(self, x: Float[Tensor, "n d"], values: Float[Tensor, "n m"]) -> Float[Tensor, "n k"]:
+        """Turn values of the fields at points into what a solution reports: the same."""
+        return values
+
     def record(self, coords: tuple[str, ...] | None = None) -> Recorded:
         """Run the residual on symbols and plan the derivatives that it asks for."""
         return record(self.residual, self.frame(coords))
@@ -181,7 +194,7 @@ def record(residual: Callable[..., Any], frame: Frame, extra: Mapping[str, Expre
     Raises:
         ConfigError: If the number of arguments does not fit.
     """
-    fields = [Field.of(name, frame) for name in frame.fields]
+    fields = [Field.of(name, frame) for name in frame.known_fields]
     # An equation's own residual sees those of its parameters that are functions.
     owner = getattr(residual, "__self__", None)
     given = owner.functions() if isinstance(owner, Equation) else {}
@@ -211,6 +224,6 @@ def trace(
     if len(positional) != len(fields):
         raise ConfigError(
             f"the residual takes {len(positional)} arguments; expected the fields "
-            f"{', '.join(parameters._frame.fields)} and, optionally, the parameters p"
+            f"{', '.join(parameters._frame.known_fields)} and, optionally, the parameters p"
         )
     return residual(*fields, **named)

@@ -204,8 +204,8 @@ class Field(Expression):
 
     @classmethod
     def of(cls, name: str, frame: Frame) -> Field:
-        """Make the function itself."""
-        return cls(name, quantity({Derivative(): 1.0}), frame)
+        """Make the function itself, by the name under which the frame knows it."""
+        return cls(frame.field(name), quantity({Derivative(): 1.0}), frame)
 
     def _apply(self, operator: Quantity) -> Field:
         """Apply a differential operator with constant coefficients."""

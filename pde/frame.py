@@ -21,6 +21,9 @@ class Frame:
         space: Coordinates that grad, div, lap sum over.
         time: Name of the time coordinate, or None.
         parameters: Names of the equation's parameters.
+        local_fields: Pairs of the name under which a residual knows a field, and the field; empty where they are the
+            same. Within a region ``u`` stands for that region's own field.
+        local_parameters: The same for parameters.
 
     >>> frame = Frame(coords=("x", "t"), fields=("u",), space=("x",), time="t")
     >>> frame.d, frame.axis("t"), frame.unit(1)
@@ -32,6 +35,26 @@ class Frame:
     space: tuple[str, ...] = ()
     time: str | None = None
     parameters: tuple[str, ...] = ()
+    local_fields: tuple[tuple[str, str], ...] = ()
+    local_parameters: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def known_fields(self) -> tuple[str, ...]:
+        """Fields by the names under which residuals know them, in order."""
+        return tuple(name for name, _ in self.local_fields) or self.fields
+
+    @property
+    def known_parameters(self) -> tuple[str, ...]:
+        """Parameters by all names under which residuals know them."""
+        return tuple(dict.fromkeys((*self.parameters, *(name for name, _ in self.local_parameters))))
+
+    def field(self, name: str) -> str:
+        """Field that a residual knows by a name."""
+        return dict(self.local_fields).get(name, name)
+
+    def parameter(self, name: str) -> str:
+        """Parameter that a residual knows by a name."""
+        return dict(self.local_parameters).get(name, name)
 
     @property
     def d(self) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .calculus import diffusion, dt
+from .calculus import diffusion, dt, grad
 from .equation import Coefficient, Equation, Parameters
-from .expression import Expression
+from .expression import Expression, Vector
 
 __all__ = ["Heat"]
 
@@ -35,3 +35,7 @@ class Heat(Equation):
     def residual(self, u: Expression, p: Parameters) -> Expression:
         """``u_t - div(a grad u) - f``."""
         return dt(u) - diffusion(p.diffusivity, u) - p.source
+
+    def flux(self, u: Expression, p: Parameters, normal: Vector) -> Expression:
+        """``a du/dn``, which is continuous across an interface."""
+        return p.diffusivity * (grad(u) @ normal)  # type: ignore[no-any-return]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .calculus import diffusion
+from .calculus import diffusion, grad
 from .equation import Coefficient, Equation, Parameters
-from .expression import Expression
+from .expression import Expression, Vector
 
 __all__ = ["Poisson"]
 
@@ -35,3 +35,7 @@ class Poisson(Equation):
     def residual(self, u: Expression, p: Parameters) -> Expression:
         """``-div(a grad u) - f``."""
         return -diffusion(p.coefficient, u) - p.source
+
+    def flux(self, u: Expression, p: Parameters, normal: Vector) -> Expression:
+        """``a du/dn``, which is continuous across an interface."""
+        return p.coefficient * (grad(u) @ normal)  # type: ignore[no-any-return]

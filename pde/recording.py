@@ -101,6 +101,11 @@ class Recorded:
         return self._plan
 
     @property
+    def outputs(self) -> dict[str, Expression]:
+        """Recorded expressions by name."""
+        return dict(zip(self.names, self._outputs, strict=True))
+
+    @property
     def order(self) -> int:
         """Highest derivative order read."""
         orders = [terms.order for _, terms in self.leaves]

@@ -7,6 +7,7 @@ from .base import Domain
 from .box import Box, Cuboid, Interval, Parameters, Rectangle, Time
 from .csg import Difference, Intersection, Union
 from .ellipse import Ellipse
+from .partition import Partition
 from .polygon import Polygon
 from .product import Product
 
@@ -20,6 +21,7 @@ __all__ = [
     "Intersection",
     "Interval",
     "Parameters",
+    "Partition",
     "Polygon",
     "Product",
     "Rectangle",

@@ -8,12 +8,58 @@ from collections.abc import Sequence
 import torch
 
 from ...errors import ConfigError
-from ...typing import Float, Tensor
+from ...typing import Float, Int, Tensor
 from .grid import times_of
 
-__all__ = ["PeriodicSolution"]
+__all__ = ["PeriodicSolution", "TimeInterpolation"]
 
 _CHUNK = 2**22  # phases held at once
+
+
+class TimeInterpolation:
+    """Lagrange interpolation in time: for each time, its stencil of snapshots and their weights.
+
+    Args:
+        times: Times of the snapshots, ascending.
+        order: Number of snapshots in a stencil; fewer are used where there are fewer.
+
+    Raises:
+        ConfigError: If the times are not ascending, the order is not positive, or a time asked for lies outside.
+
+    >>> first, weights = TimeInterpolation(torch.tensor([0.0, 1.0, 2.0]), order=2)(torch.tensor([1.25]))
+    >>> first.tolist(), weights.tolist()
+    ([1], [[0.75, 0.25]])
+    """
+
+    def __init__(self, times: Float[Tensor, " t"], order: int = 8) -> None:
+        listed, _ = times_of(times)
+        if order < 1:
+            raise ConfigError(f"order is {order}; it must be positive.")
+        self.times = torch.tensor(listed, dtype=torch.float64, device=times.device)
+        self.order = min(order, len(listed))
+
+    def __call__(self, t: Float[Tensor, " n"]) -> tuple[Int[Tensor, " n"], Float[Tensor, "n order"]]:
+        """Return the first snapshot of each stencil, and the weights of its snapshots."""
+        t = t.to(self.times)
+        start = self._stencil(t)
+        return start, self._lagrange(t, start)
+
+    def _stencil(self, t: Tensor) -> Tensor:
+        low, high = float(self.times[0]), float(self.times[-1])
+        slack = 1e-6 * (high - low) + 1e-12  # times that went through float32
+        if t.numel() and (not torch.isfinite(t).all() or t.min() < low - slack or t.max() > high + slack):
+            raise ConfigError(
+                f"times from {float(t.min()):.6g} to {float(t.max()):.6g} were asked for; the snapshots cover "
+                f"{low:.6g} to {high:.6g}. Solve for a longer time."
+            )
+        interval = torch.searchsorted(self.times, t.contiguous(), right=True) - 1
+        return (interval - (self.order - 1) // 2).clamp(0, len(self.times) - self.order)
+
+    def _lagrange(self, t: Tensor, start: Tensor) -> Tensor:
+        """Lagrange polynomials of each stencil at its time, as products: exact at the nodes, no division by zero."""
+        nodes = self.times[start[:, None] + torch.arange(self.order, device=t.device)]
+        ratios = (t[:, None, None] - nodes[:, None, :]) / _without_diagonal(nodes[:, :, None] - nodes[:, None, :])
+        return _without_diagonal(ratios).prod(2)
 
 
 class PeriodicSolution:
@@ -53,18 +99,20 @@ class PeriodicSolution:
         order: int = 8,
     ) -> None:
         values = values.detach().to(torch.float64)
-        listed, _ = times_of(torch.as_tensor(times, dtype=torch.float64))
-        if values.ndim != 2 or values.shape[0] != len(listed):
-            raise ConfigError(f"values has shape {tuple(values.shape)}; expected (t, x) with t = {len(listed)} times.")
-        if order < 1 or not 0 < length < math.inf:
-            raise ConfigError(f"order is {order} and length is {length}; both must be positive.")
+        self.in_time = TimeInterpolation(torch.as_tensor(times, dtype=torch.float64).to(values.device), order)
+        self.times, self.order = self.in_time.times, self.in_time.order
+        if values.ndim != 2 or values.shape[0] != len(self.times):
+            raise ConfigError(
+                f"values has shape {tuple(values.shape)}; expected (t, x) with t = {len(self.times)} times."
+            )
+        if not 0 < length < math.inf:
+            raise ConfigError(f"length is {length}; it must be positive.")
         nx = values.shape[1]
         double = torch.full((nx // 2 + 1,), 2.0 / nx, dtype=torch.float64, device=values.device)
         double[0] = 1.0 / nx
         if nx % 2 == 0:
             double[-1] = 1.0 / nx
-        self.times = torch.tensor(listed, dtype=torch.float64, device=values.device)
-        self.low, self.length, self.order = float(low), float(length), min(order, len(listed))
+        self.low, self.length = float(low), float(length)
         self._coefficients = double * torch.fft.rfft(values)
         self._k = 2 * math.pi / self.length * torch.arange(nx // 2 + 1, dtype=torch.float64, device=values.device)
 
@@ -72,8 +120,7 @@ class PeriodicSolution:
         """Evaluate at points (x, t); any real x, t within the snapshots."""
         x, t = (item.detach().to(self.times) for item in torch.broadcast_tensors(x, t))
         shape, x, t = x.shape, x.reshape(-1), t.reshape(-1)
-        start = self._stencil(t)
-        weights = self._lagrange(t, start)
+        start, weights = self.in_time(t)
         found = torch.empty_like(x)
         for first in start.unique().tolist():
             columns = self._coefficients[first : first + self.order].T
@@ -82,23 +129,6 @@ class PeriodicSolution:
                 phase = torch.exp(1j * (x[part, None] - self.low) * self._k)
                 found[part] = ((phase @ columns).real * weights[part]).sum(1)
         return found.reshape(shape)
-
-    def _stencil(self, t: Tensor) -> Tensor:
-        low, high = float(self.times[0]), float(self.times[-1])
-        slack = 1e-6 * (high - low) + 1e-12  # times that went through float32
-        if t.numel() and (not torch.isfinite(t).all() or t.min() < low - slack or t.max() > high + slack):
-            raise ConfigError(
-                f"times from {float(t.min()):.6g} to {float(t.max()):.6g} were asked for; the snapshots cover "
-                f"{low:.6g} to {high:.6g}. Solve for a longer time."
-            )
-        interval = torch.searchsorted(self.times, t.contiguous(), right=True) - 1
-        return (interval - (self.order - 1) // 2).clamp(0, len(self.times) - self.order)
-
-    def _lagrange(self, t: Tensor, start: Tensor) -> Tensor:
-        """Lagrange polynomials of each stencil at its time, as products: exact at the nodes, no division by zero."""
-        nodes = self.times[start[:, None] + torch.arange(self.order, device=t.device)]
-        ratios = (t[:, None, None] - nodes[:, None, :]) / _without_diagonal(nodes[:, :, None] - nodes[:, None, :])
-        return _without_diagonal(ratios).prod(2)
 
 
 def _without_diagonal(matrix: Tensor) -> Tensor:

@@ -16,9 +16,12 @@ from kjet.pde import (
     BlackScholesBarenblatt,
     Burgers,
     Burgers2D,
+    Eikonal,
     Elasticity,
     Equation,
+    FokkerPlanck,
     GeneralizedKdV,
+    GinzburgLandau,
     GrayScott,
     HamiltonJacobiBellman,
     Heat,
@@ -35,6 +38,7 @@ from kjet.pde import (
     Schrodinger,
     SemilinearHeat,
     SineGordon,
+    VorticityTransport2D,
     Wave,
     bbm_soliton,
     call_with_names,
@@ -124,6 +128,26 @@ def _kdv_2d(N, u, x):
 
 def _single(formula):
     return lambda N, f, x: [formula(N, next(iter(f.values())), x)]
+
+
+def _ginzburg_landau(N, f, x):
+    u, v = f["u"], f["v"]
+    size = u * u + v * v
+    return [
+        N.d(u, "t") - 0.2 * (N.lap(u, "xy") - 0.6 * N.lap(v, "xy")) - 1.5 * u + size * (0.9 * u - 0.7 * v),
+        N.d(v, "t") - 0.2 * (N.lap(v, "xy") + 0.6 * N.lap(u, "xy")) - 1.5 * v + size * (0.9 * v + 0.7 * u),
+    ]
+
+
+def _fokker_planck_2d(N, u, x):
+    drifts = {"x": -x["x"] * x["y"], "y": 1 - x["y"]}
+    return N.d(u, "t") + sum(N.d(b * u, name) for name, b in drifts.items()) - 0.4 * N.lap(u, "xy")
+
+
+def _vorticity(N, f, x):
+    u, v, w = f["u"], f["v"], f["w"]
+    transport = N.d(w, "t") + u * N.d(w, "x") + v * N.d(w, "y") - N.lap(w, "xy") / 20.0
+    return [transport, w - N.d(v, "x") + N.d(u, "y"), N.d(u, "x") + N.d(v, "y")]
 
 
 CASES = {
@@ -225,6 +249,24 @@ CASES = {
         BenjaminBonaMahony(c=0.9, a=1.2, b=0.5),
         _single(lambda N, u, x: N.d(u, "t") + (0.9 + 1.2 * u) * N.d(u, "x") - 0.5 * N.d(u, "xxt")),
     ),
+    "ginzburg_landau": Case(
+        GinzburgLandau(diffusion=0.2, dispersion=0.6, growth=1.5, saturation=0.9, rotation=0.7), _ginzburg_landau
+    ),
+    "fokker_planck": Case(
+        FokkerPlanck(drift=lambda x: sin(x), diffusion=0.4),
+        _single(lambda N, u, x: N.d(u, "t") + N.d(sin(x["x"]) * u, "x") - 0.4 * N.d(u, "xx")),
+    ),
+    "fokker_planck_2d": Case(
+        FokkerPlanck(coords=("x", "y", "t"), drift=lambda x, y: (-x * y, 1 - y), diffusion=0.4),
+        _single(_fokker_planck_2d),
+    ),
+    "eikonal": Case(
+        Eikonal(viscosity=0.3, speed=lambda x: 1 + x**2),
+        _single(
+            lambda N, u, x: N.d(u, "x") ** 2 + N.d(u, "y") ** 2 - 0.3 * N.lap(u, "xy") - 1 / (1 + x["x"] ** 2) ** 2
+        ),
+    ),
+    "vorticity_transport": Case(VorticityTransport2D(reynolds=20.0), _vorticity),
     "biharmonic": Case(
         Biharmonic(coords=("x", "y", "z"), source=lambda x: 1 + x),
         _single(lambda N, u, x: N.lap(N.lap(u, "xyz"), "xyz") - 1 - x["x"]),
@@ -308,6 +350,12 @@ def _soliton(eta=1.2, speed=0.6):
         return eta / torch.cosh(eta * (x - speed * t))
 
     return {"u": lambda x, t: envelope(x, t) * cos(phase(x, t)), "v": lambda x, t: envelope(x, t) * sin(phase(x, t))}
+
+
+def _plane_wave(diffusion, dispersion, growth, saturation, rotation, k=1.3):
+    size = math.sqrt((growth - diffusion * k**2) / saturation)
+    omega = diffusion * dispersion * k**2 + rotation * size**2
+    return {"u": lambda x, t: size * cos(k * x - omega * t), "v": lambda x, t: size * sin(k * x - omega * t)}
 
 
 def _ks_front(x, t, speed=0.3):
@@ -411,6 +459,26 @@ EXACT = {
     "kp_two_lines": (KadomtsevPetviashvili(), {"u": lambda x, y, t: KP_PAIR.wave(x, y, t)}),
     "kdv_2d_two_kinks": (KdV2D(), {"u": lambda x, y, t: KDV_2D_PAIR.slope(x, y, t)}),
     "bbm_soliton": (BenjaminBonaMahony(c=0.9, a=1.2, b=0.8), {"u": bbm_soliton(1.9, 0.9, 1.2, 0.8)}),
+    "ginzburg_landau_plane_wave": (
+        GinzburgLandau(diffusion=0.2, dispersion=0.6, growth=1.5, saturation=0.9, rotation=0.7),
+        _plane_wave(0.2, 0.6, 1.5, 0.9, 0.7),
+    ),
+    "fokker_planck_stationary": (
+        FokkerPlanck(coords=("x", "y", "t"), drift=lambda x, y: (-2 * x, -y), diffusion=0.5),
+        {"u": lambda x, y: exp(-2 * x**2 - y**2)},
+    ),
+    "eikonal_exponentials": (
+        Eikonal(viscosity=0.5, speed=2.0),
+        # exp(-u / eps) solves lap(w) = w / (eps c)^2
+        {"u": lambda x, y: -0.5 * torch.log(exp(x) + 0.3 * exp(0.6 * x - 0.8 * y))},
+    ),
+    "taylor_green_by_vorticity": (
+        VorticityTransport2D(reynolds=10.0),
+        {
+            **{name: f for name, f in _taylor_green(10.0).items() if name != "p"},
+            "w": lambda x, y, t: 2 * cos(x) * cos(y) * exp(-2 * t / 10.0),
+        },
+    ),
     "biharmonic_polynomial": (
         Biharmonic(coords=("x", "y", "z"), source=24.0 * 3 + 8),
         {"u": lambda x, y, z: x**4 + y**4 + z**4 + x**2 * y**2},

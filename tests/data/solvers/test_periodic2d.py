@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from kjet.data.solvers import gray_scott, navier_stokes, taylor_green, velocity_of_vorticity
+from kjet.data.solvers import ginzburg_landau, gray_scott, navier_stokes, taylor_green, velocity_of_vorticity
 from kjet.errors import ConfigError
 
 TAU = 2 * math.pi
@@ -145,3 +145,37 @@ def test_wrong_arguments_are_refused():
         gray_scott(torch.zeros(8, 8), torch.zeros(9, 9), 1.0)
     with pytest.raises(ConfigError, match="negative"):
         navier_stokes(torch.zeros(8, 8), -0.1, 1.0)
+
+
+def test_ginzburg_landau_carries_plane_waves():
+    """``a exp(i (k x - w t))`` with ``a^2 = (mu - D k^2) / g`` and ``w = c a^2``."""
+    x, y = square(24)
+    diffusion, growth, saturation, rotation = 0.1, 1.5, 0.9, 0.7
+    size = math.sqrt((growth - 5 * diffusion) / saturation)
+    phase, t = x + 2 * y, 0.8
+    found = ginzburg_landau(
+        size * torch.cos(phase), size * torch.sin(phase), t,
+        diffusion=diffusion, growth=growth, saturation=saturation, rotation=rotation, length=TAU,
+    )  # fmt: skip
+    turned = phase - rotation * size**2 * t
+    assert (found[0] - size * torch.cos(turned)).abs().max() < 1e-8
+    assert (found[1] - size * torch.sin(turned)).abs().max() < 1e-8
+
+
+@pytest.mark.slow
+def test_ginzburg_landau_converges():
+    def run(n, dt):
+        x, y = square(n)
+        options = {"diffusion": 0.5, "growth": 2.0, "saturation": 2.0, "rotation": 3.0}
+        u, v = ginzburg_landau(torch.sin(x), torch.cos(y), 0.4, **options, length=TAU, dt=dt)
+        return torch.stack([u, v])[:, :: n // 16, :: n // 16]
+
+    fine = run(64, 5e-4)
+    errors = [float((run(64, dt) - fine).abs().max()) for dt in (0.02, 0.01)]
+    assert 3.5 < math.log2(errors[0] / errors[1]) < 4.8
+    assert (run(32, 5e-4) - fine).abs().max() < 1e-2 * (run(16, 5e-4) - fine).abs().max()
+
+
+def test_ginzburg_landau_wants_equal_shapes():
+    with pytest.raises(ConfigError, match="v0 has shape"):
+        ginzburg_landau(torch.ones(8, 8), torch.ones(8, 4), 1.0)

@@ -1,21 +1,19 @@
-"""Adaptive sampling: keep the points at which a score, usually the residual, is large."""
+"""Residual-based adaptive distribution: a fresh choice of points by the size of the residual."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from ..errors import ConfigError
-from ..typing import Float, Tensor
-from .points import Points
-from .samplers import check_count
+from ...errors import ConfigError
+from ...typing import Float, Tensor
+from ..points import Points
+from ..samplers import check_count
+from .renewal import Fresh, Score, require_finite_scores, scored
 
 __all__ = ["RAD"]
-
-Score = Callable[[Points], Float[Tensor, " n"]]
 
 
 @dataclass(frozen=True)
@@ -68,12 +66,7 @@ class RAD:
         Raises:
             ConfigError: If a score is not finite, or all are zero and `offset` is zero.
         """
-        bad = int((~torch.isfinite(score)).sum())
-        if bad:
-            raise ConfigError(
-                f"{bad} of {score.numel()} scores are not finite: the residual has diverged or cannot be evaluated at "
-                "some pool points; check them before resampling"
-            )
+        require_finite_scores(score)
         size = score.detach().abs().to(torch.float64)
         # dividing by the largest first keeps |r|**k in range; it cancels in the ratio
         powered = (size / size.max().clamp(min=torch.finfo(torch.float64).tiny)) ** self.power
@@ -81,6 +74,10 @@ class RAD:
         if not weight.sum() > 0:
             raise ConfigError("all scores are zero and offset is 0, so that no point can be preferred: set offset > 0")
         return weight / weight.sum()
+
+    def renew(self, score: Score, old: Points, fresh: Fresh, *, generator: torch.Generator) -> Points:
+        """Draw a pool and keep as many points of it as there were."""
+        return self.resample(score, fresh(self.pool_size(len(old))), len(old), generator=generator)
 
     def resample(self, score: Score, points_pool: Points, n: int, *, generator: torch.Generator) -> Points:
         """Keep `n` distinct points of the pool.
@@ -101,10 +98,7 @@ class RAD:
         """
         if check_count(n) > len(points_pool):
             raise ConfigError(f"cannot keep {n} points of a pool of {len(points_pool)}: draw a larger pool")
-        value = score(points_pool)
-        if value.shape != (len(points_pool),):
-            raise ConfigError(f"score returned shape {tuple(value.shape)}, expected ({len(points_pool)},)")
-        probability = self.probabilities(value)
+        probability = self.probabilities(scored(score, points_pool))
         positive = int((probability > 0).sum())
         if positive < n:
             raise ConfigError(f"only {positive} pool points have a positive score, {n} are to be kept: set offset > 0")
