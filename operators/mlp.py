@@ -13,7 +13,8 @@ from ..jets import Jet
 from ..typing import Float, Tensor
 from .activations import activation as named
 from .config import check_scale, check_sizes, layer_sizes
-from .dense import glorot, rescale
+from .dense import rescale
+from .factorized import dense_layer
 
 __all__ = ["MLP", "MLPConfig"]
 
@@ -34,6 +35,8 @@ class MLP(nn.Module):
         input_range: Lower and upper bound of each input.
         input_scale: Factor of the inputs once they are mapped to ``[-1, 1]^d``.
         output_scale: Factor of the values.
+        factorized: Whether weights are trained as a scale times a direction; see
+            :class:`kjet.operators.FactorizedLinear`.
         generator: Source of all randomness; torch's own if None.
         dtype: Floating type; torch's default if None.
         device: Device.
@@ -60,6 +63,7 @@ class MLP(nn.Module):
         input_range: Float[Tensor, "d 2"] | None = None,
         input_scale: float = 1.0,
         output_scale: float = 1.0,
+        factorized: bool = False,
         generator: torch.Generator | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -70,7 +74,8 @@ class MLP(nn.Module):
         self.activation, self.output_scale = named(activation), output_scale
         self.rescale = rescale(input_range, in_features, scale=input_scale, dtype=dtype, device=device)
         self.layers = nn.ModuleList(
-            glorot(i, o, generator=generator, dtype=dtype, device=device) for i, o in itertools.pairwise(sizes)
+            dense_layer(i, o, factorized=factorized, generator=generator, dtype=dtype, device=device)
+            for i, o in itertools.pairwise(sizes)
         )
 
     def forward(self, x: Float[Tensor, "*n d"] | Jet) -> Float[Tensor, "*n m"] | Jet:
@@ -95,6 +100,7 @@ class MLPConfig:
             are of size ``d^(-1/2)``, where tanh is nearly linear: ``d^(1/4)`` brings back the curvature. Beyond a
             hundred dimensions take ``(1000 / d)^(1/2)``, with which steps of Adam act as much whatever d is.
         output_scale: Factor of the values: the size of the solution, where it is far from 1.
+        factorized: Whether weights are trained as a scale times a direction.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -109,6 +115,7 @@ class MLPConfig:
     activation: str = "tanh"
     input_scale: float = 1.0
     output_scale: float = 1.0
+    factorized: bool = False
 
     def __post_init__(self) -> None:
         layer_sizes("MLPConfig", self.width, self.depth, self.hidden)
@@ -137,6 +144,7 @@ class MLPConfig:
             input_range=input_range,
             input_scale=self.input_scale,
             output_scale=self.output_scale,
+            factorized=self.factorized,
             generator=generator,
             dtype=dtype,
             device=device,

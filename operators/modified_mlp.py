@@ -12,7 +12,8 @@ from ..jets import Jet
 from ..typing import Float, Tensor
 from .activations import activation as named
 from .config import check_sizes, layer_sizes
-from .dense import glorot, rescale
+from .dense import rescale
+from .factorized import dense_layer
 
 __all__ = ["ModifiedMLP", "ModifiedMLPConfig"]
 
@@ -29,6 +30,8 @@ class ModifiedMLP(nn.Module):
         width: Size of the encoders and hidden layers.
         depth: Number of hidden layers, the encoders not counted.
         activation: Name of the activation, one of ``kjet.operators.ACTIVATIONS``.
+        factorized: Whether weights are trained as a scale times a direction; see
+            :class:`kjet.operators.FactorizedLinear`.
         input_range: Lower and upper bound of each input, mapped to [-1, 1].
         generator: Source of all randomness; torch's own if None.
         dtype: Floating type; torch's default if None.
@@ -53,6 +56,7 @@ class ModifiedMLP(nn.Module):
         width: int = 64,
         depth: int = 4,
         activation: str = "tanh",
+        factorized: bool = False,
         input_range: Float[Tensor, "d 2"] | None = None,
         generator: torch.Generator | None = None,
         dtype: torch.dtype | None = None,
@@ -62,8 +66,8 @@ class ModifiedMLP(nn.Module):
         check_sizes("ModifiedMLP", in_features, out_features)
         sizes = (in_features, *layer_sizes("ModifiedMLP", width, depth, ()))
 
-        def layer(i: int, o: int) -> nn.Linear:
-            return glorot(i, o, generator=generator, dtype=dtype, device=device)
+        def layer(i: int, o: int) -> nn.Module:
+            return dense_layer(i, o, factorized=factorized, generator=generator, dtype=dtype, device=device)
 
         self.activation = named(activation)
         self.rescale = rescale(input_range, in_features, dtype=dtype, device=device)
@@ -91,6 +95,7 @@ class ModifiedMLPConfig:
         width: Size of the encoders and hidden layers.
         depth: Number of hidden layers.
         activation: Name of the activation.
+        factorized: Whether weights are trained as a scale times a direction.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -102,6 +107,7 @@ class ModifiedMLPConfig:
     width: int = 64
     depth: int = 4
     activation: str = "tanh"
+    factorized: bool = False
 
     def __post_init__(self) -> None:
         layer_sizes("ModifiedMLPConfig", self.width, self.depth, ())
@@ -124,6 +130,7 @@ class ModifiedMLPConfig:
             width=self.width,
             depth=self.depth,
             activation=self.activation,
+            factorized=self.factorized,
             input_range=input_range,
             generator=generator,
             dtype=dtype,

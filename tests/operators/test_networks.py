@@ -12,13 +12,18 @@ from torch.func import functional_call, jacrev, vmap
 from kjet.errors import ConfigError
 from kjet.jets import Laplacian, Plan, contract, partials, quantity, reference
 from kjet.operators import ACTIVATIONS, NETWORKS
+from kjet.training.jacobian import RowLayer
 
 RANGE = torch.tensor([[10.0, 12.0], [-0.7, 0.5]])
 SMOOTH = ("cos", "gelu", "mish", "sigmoid", "silu", "sin", "softplus", "swish", "tanh")
 SMALL = {
+    "fbpinn": {"subdomains": [3, 2], "width": 4, "depth": 2},
+    "hypernetwork": {"columns": [1], "width": 6, "depth": 2, "hyper_width": 5, "hyper_depth": 1},
     "mlp": {"hidden": [7, 5]},
     "mlp_hd": {"first_layer": "block", "block_size": 2, "hidden": [7, 5]},
     "modified_mlp": {"width": 6, "depth": 2},
+    "pirate_net": {"width": 6, "depth": 2, "alpha": 0.4},
+    "spinn": {"rank": 4, "width": 6, "depth": 2},
     "fourier": {"features": 4, "sigmas": [0.5, 0.2], "width": 6, "depth": 1},
     "siren": {"width": 6, "depth": 2, "w0": 5.0, "hidden_w0": 3.0},
 }
@@ -109,9 +114,10 @@ def test_type_follows_the_argument_and_the_default(name):
 
 
 @every
-def test_all_parameters_are_in_linear_layers(name):
+def test_all_parameters_are_in_layers_with_fast_jacobians(name):
     net = make(name)
-    inside = {id(p) for layer in net.modules() if isinstance(layer, nn.Linear) for p in layer.parameters()}
+    fast = [m for m in net.modules() if isinstance(m, nn.Linear | RowLayer)]
+    inside = {id(p) for layer in fast for p in layer.parameters(recurse=False)}
     assert {id(p) for p in net.parameters()} == inside
 
 
