@@ -115,7 +115,7 @@ class GaussNewton:
             DivergenceError: If the residual, the Jacobian or the loss at `theta` is not finite.
         """
         model = linearize(objective, theta, state, self.space)
-        overfits = model.residual.numel() < theta.numel()
+        overfits = model.rows < theta.numel()
         state = state | {"resample_every": 1 if overfits else 10}
         return _Search(self, objective, theta, model, state).run(model.evaluations)
 
@@ -171,7 +171,8 @@ class _Search:
         h, gram, residual = _DIFFERENCE, self.model.gram, self.model.residual
         ahead = self.objective.residual(self.theta - h * d)
         bend = (ahead - residual + h * gram.apply(d).to(residual.dtype)) / h**2  # half of r''
-        if not bool(bend.isfinite().all()):
+        bad = (~bend.isfinite()).sum().to(residual.dtype)
+        if bool(bad if gram.spread is None else gram.spread.total(bad)):
             return None
         return -factor.solve(bend).vector.to(self.theta.dtype)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
 
 from ..errors import DivergenceError
 from ..typing import Float, Tensor
+from .capabilities import Spread
 from .objective import Objective, State, require_finite
 
 __all__ = ["Direction", "Factor", "Gram", "Linearization", "Space", "linearize"]
@@ -17,6 +19,7 @@ Space = str
 
 _RETRY_FACTOR = 1e4
 _MAX_RETRIES = 8
+_BLOCKS, _LARGE = 8, 512  # of a symmetric product, and from where they pay
 
 
 @dataclass(frozen=True)
@@ -45,20 +48,25 @@ class Gram:
     changes no direction. `build` forms the matrix in float64 whatever the precision of the Jacobian, since its
     condition number is the square of the Jacobian's.
 
+    Rows may be spread over processes: each has its own of the Jacobian, and all have the same matrix. In parameter
+    space that is a sum of theirs; in residual space each makes its rows of the matrix from the Jacobians of all.
+
     Attributes:
-        jacobian: ``J``, in the precision of the matrix.
+        jacobian: ``J``, in the precision of the matrix; the rows of this process.
         matrix: ``J J^T`` (r, r) or ``J^T J`` (p, p).
         scale: Mean eigenvalue.
         in_residual_space: Which of the two it is.
+        spread: How processes exchange what each has; None for one alone.
     """
 
     jacobian: Float[Tensor, "r p"]
     matrix: Float[Tensor, "q q"]
     scale: float
     in_residual_space: bool
+    spread: Spread | None = None
 
     @classmethod
-    def build(cls, jacobian: Float[Tensor, "r p"], space: Space = "auto") -> Gram:
+    def build(cls, jacobian: Float[Tensor, "r p"], space: Space = "auto", spread: Spread | None = None) -> Gram:
         """Form the smaller Gram matrix, or the one that is asked for; costs ``r p min(r, p)``.
 
         Raises:
@@ -69,8 +77,15 @@ class Gram:
         """
         J = jacobian.to(_accurate_dtype(jacobian.device))
         r, p = J.shape
+        if spread is not None:
+            r = int(spread.total(J.new_tensor(float(r))))
         in_residual_space = space == "residual" or (space == "auto" and r <= p)
-        matrix = J @ J.T if in_residual_space else J.T @ J
+        if spread is None:
+            matrix = _square(J.T if in_residual_space else J)
+        elif in_residual_space:
+            matrix = torch.cat(spread.gather(torch.cat([J @ other.T for other in spread.gather(J)], 1)))
+        else:
+            matrix = spread.total(_square(J))
         trace = float(matrix.trace())
         if not trace < float("inf"):
             require_finite("Jacobian", jacobian)
@@ -79,11 +94,12 @@ class Gram:
                 "Scale the equation or the weights down."
             )
         # A zero Jacobian has no scale; any positive number gives its direction, zero.
-        return cls(J, matrix, trace / min(r, p) or 1.0, in_residual_space)
+        return cls(J, matrix, trace / min(r, p) or 1.0, in_residual_space, spread)
 
     def gradient(self, residual: Float[Tensor, " r"]) -> Float[Tensor, " p"]:
         """Return ``J^T r``, half the gradient of the loss."""
-        return self.jacobian.T @ residual.to(self.jacobian.dtype)
+        own = self.jacobian.T @ residual.to(self.jacobian.dtype)
+        return own if self.spread is None else self.spread.total(own)
 
     def apply(self, vector: Float[Tensor, " p"]) -> Float[Tensor, " r"]:
         """Return ``J v``."""
@@ -152,9 +168,12 @@ class Factor:
         gram = self.gram
         r = residual.to(gram.matrix.dtype)
         gradient = gram.gradient(r)
-        right = r if gram.in_residual_space else gradient
-        solution = torch.cholesky_solve(right[:, None], self.cholesky)[:, 0]
-        vector = gram.jacobian.T @ solution if gram.in_residual_space else solution
+        if gram.in_residual_space:
+            every = [r] if gram.spread is None else gram.spread.gather(r)
+            parts = torch.cholesky_solve(torch.cat(every)[:, None], self.cholesky)[:, 0].split([len(x) for x in every])
+            vector = gram.gradient(parts[0 if gram.spread is None else gram.spread.rank])
+        else:
+            vector = torch.cholesky_solve(gradient[:, None], self.cholesky)[:, 0]
         # |J d|^2 = d . (J^T r - lambda d), by the normal equations
         decrease = float(vector @ gradient) + self.damping * gram.scale * float(vector @ vector)
         return Direction(vector, decrease, self.damping, self.retries)
@@ -169,12 +188,14 @@ class Linearization:
         gram: Gram matrix of the Jacobian.
         loss: Loss, computed as that of the trials is: ``|r|^2`` from the Jacobian's pass may differ in the last digits.
         evaluations: Calls that it took.
+        rows: Number of residuals, those of other processes included.
     """
 
     residual: Float[Tensor, " r"]
     gram: Gram
     loss: float
     evaluations: int
+    rows: int
 
 
 def linearize(objective: Objective, theta: Float[Tensor, " p"], state: State, space: Space) -> Linearization:
@@ -183,14 +204,31 @@ def linearize(objective: Objective, theta: Float[Tensor, " p"], state: State, sp
     Raises:
         DivergenceError: If one of them is not finite.
     """
+    spread = objective if isinstance(objective, Spread) else None
+    evaluations = 1
+    if "loss" in state:
+        loss = float(state["loss"])
+    else:
+        # that of all processes, so that all of them raise or none
+        found = objective.loss(theta)
+        require_finite("loss", found)
+        loss, evaluations = float(found), 2
     residual, jacobian = objective.residual_and_jacobian(theta)
     require_finite("residual", residual)
-    gram = Gram.build(jacobian, space)
-    if "loss" in state:
-        return Linearization(residual, gram, float(state["loss"]), 1)
-    loss = objective.loss(theta)
-    require_finite("loss", loss)
-    return Linearization(residual, gram, float(loss), 2)
+    gram = Gram.build(jacobian, space, spread)
+    rows = residual.numel() if spread is None else int(spread.total(theta.new_tensor(float(residual.numel()))))
+    return Linearization(residual, gram, loss, evaluations, rows)
+
+
+def _square(A: Float[Tensor, "m q"]) -> Float[Tensor, "q q"]:
+    """Return ``A^T A``, with little more than half of its products: blocks above the diagonal are copied."""
+    q = A.shape[1]
+    matrix = A.new_empty(q, q)
+    ends = [q * i // _BLOCKS for i in range(_BLOCKS + 1)] if q >= _LARGE else [0, q]
+    for first, last in itertools.pairwise(ends):
+        torch.mm(A[:, first:last].T, A[:, :last], out=matrix[first:last, :last])
+        matrix[:first, first:last] = matrix[first:last, :first].T
+    return matrix
 
 
 def _accurate_dtype(device: torch.device) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""Line searches: strong Wolfe by bracketing and zoom, and a logarithmic grid."""
+"""Line searches: strong Wolfe by bracketing and zoom, a logarithmic grid, and backtracking."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 from ..typing import Tensor
 from .objective import require
 
-__all__ = ["LineSearch", "Outcome", "grid_search", "strong_wolfe"]
+__all__ = ["LineSearch", "Outcome", "backtracking", "grid_search", "strong_wolfe"]
 
 _FLOAT64_ROUNDING = 2.2e-15
 # An extrapolated or interpolated trial keeps away from the ends of its interval (More and Thuente 1994, section 4).
@@ -270,3 +270,39 @@ def grid_search(phi: Callable[[float], float], f0: float, halvings: int = 20, ri
     failure = Outcome.NO_DECREASE if any_finite else Outcome.NOT_FINITE
     outcome = Outcome.DECREASE if best_t > 0 else failure
     return LineSearch(best_t, best, math.nan, None, used, outcome)
+
+
+def backtracking(
+    phi: Callable[[float], float], f0: float, slope: float, c1: float = 1e-4, halvings: int = 20
+) -> LineSearch:
+    """Take the first of ``t = 2^-i``, ``i = 0..halvings``, that lowers the value as the slope promises (Armijo).
+
+    ``phi(t) <= f0 + c1 t slope`` and ``phi(t) < f0``. Where none does, the lowest value below `f0` is taken: close to
+    a minimum rounding hides what the slope promises. Values that are not finite count as infinitely high.
+
+    Args:
+        phi: ``t -> value``.
+        f0: Value at zero.
+        slope: Derivative at zero, negative.
+        c1: Part of the promised decrease that is asked for.
+        halvings: Number of halvings of the full step.
+
+    Ref: Nocedal and Wright, *Numerical Optimization*, 2006, algorithm 3.1.
+
+    >>> found = backtracking(lambda t: (t - 0.3) ** 2, f0=0.09, slope=-0.6)
+    >>> found.step, found.evaluations
+    (0.5, 2)
+    """
+    if not slope < 0:
+        return LineSearch(0.0, f0, slope, None, 0, Outcome.NOT_DESCENT)
+    best_t, best, any_finite = 0.0, f0, False
+    for i in range(halvings + 1):
+        t = 2.0**-i
+        value = phi(t)
+        any_finite |= math.isfinite(value)
+        if value < f0 and value <= f0 + c1 * t * slope:
+            return LineSearch(t, value, math.nan, None, i + 1, Outcome.DECREASE)
+        if value < best:
+            best_t, best = t, value
+    failure = Outcome.NO_DECREASE if any_finite else Outcome.NOT_FINITE
+    return LineSearch(best_t, best, math.nan, None, halvings + 1, Outcome.DECREASE if best_t > 0 else failure)

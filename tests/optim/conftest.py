@@ -11,7 +11,22 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from kjet.optim import LBFGS, SOAP, Adam, GaussNewton, LevenbergMarquardt, SelfScaledBroyden
+from kjet.optim import (
+    LBFGS,
+    PSGD,
+    SOAP,
+    Adam,
+    GaussNewton,
+    GaussNewtonBlock,
+    GaussNewtonCG,
+    GaussNewtonNystrom,
+    LevenbergMarquardt,
+    Muon,
+    NysNewtonCG,
+    SelfScaledBroyden,
+    Shampoo,
+    StochasticGaussNewton,
+)
 
 MONOTONE = {
     "gauss_newton": GaussNewton(),
@@ -23,10 +38,21 @@ MONOTONE = {
     "broyden": SelfScaledBroyden(),
     "bfgs": SelfScaledBroyden(variant="bfgs"),
     "lbfgs": LBFGS(history=5),
+    "gauss_newton_cg": GaussNewtonCG(),
+    "gauss_newton_cg_nystrom": GaussNewtonCG(rank=10, sketch_every=4),
+    "gauss_newton_nystrom": GaussNewtonNystrom(rank=8),
+    "gauss_newton_sketch": GaussNewtonNystrom(rank=8, iterations=1),
+    "gauss_newton_block": GaussNewtonBlock(),
+    "stochastic_gauss_newton": StochasticGaussNewton(),
+    "stochastic_gauss_newton_momentum": StochasticGaussNewton(momentum=0.5),
+    "nncg": NysNewtonCG(rank=12, sketch_every=4),
 }
 ALL = MONOTONE | {
     "adam": Adam(learning_rate=1e-2),
     "soap": SOAP(learning_rate=1e-2),
+    "muon": Muon(learning_rate=1e-2),
+    "shampoo": Shampoo(learning_rate=1e-2),
+    "psgd": PSGD(learning_rate=1e-2),
 }
 
 
@@ -52,6 +78,37 @@ class Residuals:
     def residual_and_jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         self.calls["jacobian"] += 1
         return self.function(theta), torch.func.jacrev(self.function)(theta)
+
+    def products(self, theta: Tensor) -> Expansion:
+        return Expansion(self.function(theta), torch.func.jacrev(self.function)(theta))
+
+    def hessian(self, theta: Tensor) -> Expansion:
+        gradient = torch.func.grad(lambda x: self.function(x).square().sum())
+        return Expansion(gradient(theta), torch.func.jacrev(gradient)(theta))
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A function and its derivative at one point, the residual or the gradient."""
+
+    value: Tensor
+    matrix: Tensor
+
+    @property
+    def residual(self) -> Tensor:
+        return self.value
+
+    @property
+    def gradient(self) -> Tensor:
+        return self.value
+
+    def jvp(self, v: Tensor) -> Tensor:
+        return v @ self.matrix.T
+
+    def vjp(self, z: Tensor) -> Tensor:
+        return z @ self.matrix
+
+    hvp = jvp
 
 
 @dataclass(frozen=True)

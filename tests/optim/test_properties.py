@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from kjet.errors import ConfigError, DivergenceError
-from kjet.optim import FirstOrder, Objective, Optimizer, Status
+from kjet.optim import FirstOrder, GaussNewtonCG, NysNewtonCG, Objective, Optimizer, Status
 
 PROBLEMS = ("rosenbrock", "tanh_regression")
 
@@ -87,9 +89,11 @@ def test_permuting_the_parameters_changes_nothing(kit, optimizer, problem):
     order = torch.randperm(case.theta.numel(), generator=torch.Generator().manual_seed(0))
     inverse = torch.argsort(order)
     permuted = kit.Case(kit.Residuals(lambda x: case.objective.function(x[inverse])), case.theta[order])
+    if isinstance(optimizer, NysNewtonCG):  # fewer random vectors than parameters span another space in another order
+        optimizer = replace(optimizer, rank=case.theta.numel())
     losses = [[step.loss for step in kit.run(optimizer, this, 8)] for this in (case, permuted)]
-    # 1e-6: sums over parameters round differently, and each step amplifies that
-    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    # 1e-6: sums over parameters round differently, and each step amplifies that; conjugate gradients more than others
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4 if isinstance(optimizer, GaussNewtonCG) else 1e-6)
 
 
 def test_refresh_keeps_curvature_and_drops_values(kit, optimizer):

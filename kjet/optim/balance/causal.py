@@ -73,6 +73,7 @@ class Causal:
     Attributes:
         eps: Strictness in its order.
         threshold: The least weight at which a strictness has done its work.
+        slices: Slices of time into which a run divides the points of its equation.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -90,6 +91,7 @@ class Causal:
 
     eps: tuple[float, ...] = (1e-2, 1e-1, 1.0, 10.0, 100.0)
     threshold: float = 0.99
+    slices: int = 16
 
     def __post_init__(self) -> None:
         rising = all(0 <= a < b < math.inf for a, b in itertools.pairwise((0.0, *self.eps)))
@@ -97,6 +99,7 @@ class Causal:
             bool(self.eps) and rising, "Causal", "eps", self.eps, "rising positive numbers", "Use (0.1, 1.0, 10.0)."
         )
         require(0 < self.threshold < 1, "Causal", "threshold", self.threshold, "a number in (0, 1)", "Use 0.99.")
+        require(self.slices >= 2, "Causal", "slices", self.slices, "a whole number from 2", "Use 16.")
 
     def init(self, slices: int) -> State:
         """Return the state before the first step.
