@@ -76,6 +76,7 @@ def report(solution: Solution, job: Job) -> None:
         rows += [("without a network", f"{found['trivial_error']:.2e} (best trivial predictor, same points)")]
     rows += [("loss", f"{found['loss']:.2e}")]
     rows += [(f"found {name}", f"{value:.6g}") for name, value in solution.parameters.items()]
+    rows += [("try", f"{a['setting']}: {a['reason']}") for a in found.get("diagnosis", {}).get("advice", [])[:3]]
     rows += [("directory", str(job.directory)), ("resume", shlex.join(again))]
     width = max(len(name) for name, _ in rows)
     sys.stdout.write("\n" + "".join(f"{name:<{width}}  {value}\n" for name, value in rows))

@@ -20,15 +20,18 @@ _LAZY = {
     "Equation": "kjet.pde",
     "Problem": "kjet.problem",
     "Solution": "kjet.training",
+    "coupled": "kjet.decomposition",
+    "decomposed": "kjet.decomposition",
     "load": "kjet.training",
     "register": "kjet.registry",
     "solve": "kjet.training",
 }
 _SUBPACKAGES = ("constraints", "data", "distributed", "jets", "operators", "optim", "pde", "problems")
 
-__all__ = ["Equation", "Problem", "Solution", "__version__", "load", "register", "solve"]
+__all__ = ["Equation", "Problem", "Solution", "__version__", "coupled", "decomposed", "load", "register", "solve"]
 
 if TYPE_CHECKING:
+    from kjet.decomposition import coupled, decomposed
     from kjet.pde import Equation
     from kjet.problem import Problem
     from kjet.registry import register

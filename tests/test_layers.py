@@ -19,7 +19,7 @@ LEVELS = {
     "kjet.data": 1, "kjet.optim": 1, "kjet.io": 1, "kjet.implicit": 1, "kjet.distributed": 1,
     "kjet.pde": 2, "kjet.data.adaptive": 2,
     "kjet.constraints": 3, "kjet.operators": 3,
-    "kjet.problem": 4, "kjet.problems": 4,
+    "kjet.problem": 4, "kjet.decomposition": 4, "kjet.problems": 4,
     "kjet.training": 5,
     "kjet.config": 6, "kjet.export": 6, "kjet.compat": 6, "kjet.doctor": 6,
     "kjet.conf": 7, "scripts": 7,
@@ -29,7 +29,8 @@ LEVELS = {
 GROUND = ("kjet.errors", "kjet.typing")
 """What everything else may import, level 0 included."""
 
-WITHIN_A_LEVEL = {("kjet.problems", "kjet.problem")}
+WITHIN_A_LEVEL = {("kjet.decomposition", "kjet.problem"), ("kjet.problems", "kjet.decomposition"),
+                  ("kjet.problems", "kjet.problem")}  # fmt: skip
 RE_EXPORTS = {("kjet.data.__init__", "kjet.data.adaptive")}
 
 HEAVY = ("deepxde", "sympy", "skfem", "onnx", "onnxruntime", "pyvista", "torch_geometric", "tensorboard", "matplotlib",

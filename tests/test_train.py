@@ -58,7 +58,7 @@ def test_a_run_and_its_continuation(tmp_path: Path) -> None:
     assert {"solution.png", "residual.png", "loss.png"} <= {path.name for path in (run / "figures").iterdir()}
     assert len(list(run.rglob("events.out.tfevents.*"))) == 1
     assert _summary(run)["status"] == "completed"
-    assert "trial" in (run / "train.log").read_text()
+    assert "gauss_newton: " in (run / "train.log").read_text()
 
     again = _train(tmp_path, f"resume={shown}", "trainer.max_steps=5")
     assert again.returncode == 0, again.stderr

@@ -40,8 +40,8 @@ def components(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
         cfg: Configuration from :func:`compose` or :func:`stored`, or plain values of the same keys.
 
     Returns:
-        By group: the ``problem`` (built), the ``operator``, ``optimizer``, ``balance``, ``sampler``, ``constraint``,
-        ``estimator`` and ``trainer`` configurations, and the ``logger``, a class or a dataclass; see
+        By group: the ``problem`` (built), the ``operator``, ``optimizer``, ``balance``, ``curriculum``, ``sampler``,
+        ``constraint``, ``estimator`` and ``trainer`` configurations, and the ``logger``, a class or a dataclass; see
         :func:`open_loggers`.
 
     Raises:
@@ -50,7 +50,7 @@ def components(cfg: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 
     >>> parts = components({"problem": {"name": "burgers"}, "operator": {"name": "mlp", "depth": 2}})
     >>> parts["operator"]
-    MLPConfig(width=24, depth=2, hidden=[], activation='tanh', input_scale=1.0, output_scale=1.0)
+    MLPConfig(width=24, depth=2, hidden=[], activation='tanh', input_scale=1.0, output_scale=1.0, factorized=False)
     """
     values = _plain(cfg)
     parts = {group: _part(group, values[group]) for group in GROUPS if group in values and group != "operator"}
@@ -89,6 +89,7 @@ def run(
         constraint=parts["constraint"],
         estimator=parts["estimator"],
         balance=parts["balance"],
+        curriculum=parts.get("curriculum"),
         trainer=parts["trainer"],
         seed=int(cfg["seed"]),
         run_dir=directory,

@@ -17,7 +17,10 @@ from .schema import node_type
 
 __all__ = ["FILE_GROUPS", "GROUPS", "Root", "choices", "component_of", "import_plugins", "store_groups"]
 
-GROUPS = ("problem", "operator", "optimizer", "balance", "sampler", "constraint", "estimator", "trainer", "logger")
+GROUPS = (
+    "problem", "operator", "optimizer", "balance", "curriculum", "sampler", "constraint", "estimator", "trainer",
+    "logger",
+)  # fmt: skip
 """Groups of components: each is one key of the configuration."""
 
 FILE_GROUPS = ("experiment", "debug")
@@ -34,6 +37,7 @@ class Root:
     operator: Any = MISSING
     optimizer: Any = MISSING
     balance: Any = MISSING
+    curriculum: Any = MISSING
     sampler: Any = MISSING
     constraint: Any = MISSING
     estimator: Any = MISSING

@@ -39,7 +39,7 @@ def node_type(component: type, name: str | None = None, *, suggested: bool = Fal
 
     >>> from kjet.operators import MLPConfig
     >>> [field.name for field in dataclasses.fields(node_type(MLPConfig, "mlp"))]
-    ['name', 'width', 'depth', 'hidden', 'activation', 'input_scale', 'output_scale']
+    ['name', 'width', 'depth', 'hidden', 'activation', 'input_scale', 'output_scale', 'factorized']
     """
     entries: list[tuple[str, Any, Any]] = [] if name is None else [("name", str, dataclasses.field(default=name))]
     for key, hint, field in _fields(component):

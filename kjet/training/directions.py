@@ -34,6 +34,7 @@ _POINTS = ("x", "normals", "weights")
 def pack_term(term: Term) -> dict[str, Tensor]:
     """Return the points and the directions of a term as tensors by name."""
     parts = {part: getattr(term.points, part) for part in _POINTS}
+    parts["factors"] = term.factors
     found = {f"points.{term.name}.{part}": value for part, value in parts.items() if value is not None}
     for kind, draws in (("draws", term.draws), ("others", term.others or ())):
         found |= {f"{kind}.{term.name}.{key}": value for key, value in pack_draws(draws).items()}
@@ -56,13 +57,14 @@ def unpack_term(term: Term, tensors: Mapping[str, Tensor], measure: float, devic
     if x is None:
         raise RunError(f'the checkpoint has no points for "{term.name}"')
     points = Points(x, term.points.coords, normals, weights, measure)
+    factors = _moved(tensors.get(f"points.{term.name}.factors"), device)
     draws, others = (_stored(kind, term, tensors, device) for kind in ("draws", "others"))
     if len(draws) != len(term.recorded.plan.sources):
         raise RunError(
             f'the checkpoint has directions for {len(draws)} sums of "{term.name}", this run estimates '
             f"{len(term.recorded.plan.sources)}; resume with the estimator of the first run"
         )
-    return replace(term, points=points, draws=draws, others=others or None)
+    return replace(term, points=points, draws=draws, others=others or None, factors=factors)
 
 
 def _moved(tensor: Tensor | None, device: torch.device) -> Tensor | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from .model import Model
 from .settings import ConstraintConfig, SamplerConfig
 from .setup import build_model, build_objective
 from .solution import Solution
+from .windows import Windowed, joined, window_models
 
 __all__ = ["load"]
 
@@ -69,10 +72,17 @@ def load(
     if problem is None:
         if meta["ansatz"]:
             raise RunError(f"{path} has hard constraints; load it with kjet.load(path, problem=problem)")
+        if list(meta.get("outputs", meta["fields"])) != list(meta["fields"]):
+            raise RunError(
+                f"{path} has regions with fields of their own; load it with kjet.load(path, problem=problem)"
+            )
         model = _rebuild(meta, config, options)
     else:
         _check(meta, problem, path)
         model, soft = build_model(problem, config, constraint, **options)
+        if meta.get("windows"):
+            edges = [float(edge) for edge in meta["windows"]["edges"]]
+            model = joined(problem, window_models(problem, config, constraint, edges, **options), edges)
     try:
         model.load_state_dict(stored.tensors)
     except RuntimeError as error:
@@ -94,8 +104,25 @@ def _rebuild(meta: Mapping[str, Any], network: nn.Module | NetworkConfig, option
     """Build the model from what was stored of the problem."""
     fields, coords = tuple(meta["fields"]), tuple(meta["coords"])
     parameters = {**meta["known"], **{name: Unknown(**bounds) for name, bounds in meta["unknowns"].items()}}
-    core = network if isinstance(network, nn.Module) else _inputs(meta).build(network, len(fields), **options)
+    if meta.get("windows"):
+        core = _windows(meta, network, len(fields), options)
+    else:
+        core = network if isinstance(network, nn.Module) else _inputs(meta).build(network, len(fields), **options)
     return Model(core, parameters, fields, coords).to(dtype=options["dtype"])
+
+
+def _windows(
+    meta: Mapping[str, Any], network: nn.Module | NetworkConfig, outputs: int, options: Mapping[str, Any]
+) -> nn.Module:
+    """Build the networks of windows of time."""
+    edges, column = [float(edge) for edge in meta["windows"]["edges"]], int(meta["windows"]["column"])
+    parts: list[nn.Module] = []
+    for window in itertools.pairwise(edges):
+        inputs = _inputs(meta)
+        inputs.bounds[column] = torch.tensor(window, dtype=inputs.bounds.dtype)
+        module = isinstance(network, nn.Module)
+        parts.append(copy.deepcopy(network) if module else inputs.build(network, outputs, **options))  # type: ignore[union-attr, arg-type]
+    return Windowed(parts, edges, column)
 
 
 def _inputs(meta: Mapping[str, Any]) -> Inputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +16,14 @@ from ..errors import ConfigError, DivergenceError
 from ..jets.estimators import squared_loss, two_sample_loss
 from ..jets.seeds import Seeds
 from ..pde import Recorded, Values
-from ..typing import Float, Tensor
+from ..typing import Float, Int, Tensor
 from .jacobian import Taps
 from .model import Model
+from .products import HessianOfLoss, JacobianOfResidual
 
 __all__ = ["ResidualObjective", "Term"]
+
+_ENTRIES = 2**25  # of the Jacobian that one backward pass makes, beside its own work space: 256 MB in float64
 
 Gradient = Callable[["ResidualObjective", Tensor], tuple[Tensor, Tensor]]
 """Objective and parameters to the loss and its gradient, by other means: see :mod:`kjet.training.compiling`."""
@@ -38,6 +42,9 @@ class Term:
         draws: Directions for the sums that are estimated.
         others: Directions of a second draw, for the unbiased loss; None where the loss is a sum of squares.
         columns: Columns that came with the points, of a part of a term; None where the condition tells.
+        factors: Weight of each point's squares in the mean; None for equal ones. Quadrature weights of the equation's
+            points are factors besides. They enter residuals as square roots, so that the loss is a sum of squares
+            still.
     """
 
     name: str
@@ -48,6 +55,7 @@ class Term:
     draws: tuple[Seeds, ...] = ()
     others: tuple[Seeds, ...] | None = None
     columns: Mapping[str, Tensor] | None = None
+    factors: Float[Tensor, " n"] | None = None
 
     @property
     def rows(self) -> int:
@@ -58,6 +66,21 @@ class Term:
     def scale(self) -> float:
         """Factor of the residuals, so that the loss is their squared norm."""
         return math.sqrt(self.weight / self.rows)
+
+    def scaled(self, rows: Float[Tensor, "r *"], offset: float = 0.0) -> Float[Tensor, "r *"]:
+        """Scale residuals, or their derivatives, for the loss: by the weight, and by the factors of their points."""
+        roots = self.roots
+        found = self.scale * (rows - offset)
+        return found if roots is None else found * roots.reshape(-1, *[1] * (rows.ndim - 1))
+
+    @property
+    def roots(self) -> Float[Tensor, " n"] | None:
+        """Square roots of what the points of the equation weigh, on average one; None where all weigh the same."""
+        quadrature = self.points.weights if self.condition is None else None
+        if quadrature is None:
+            return None if self.factors is None else self.factors.sqrt()
+        shares = quadrature * (len(self.points) / self.points.measure)
+        return (shares if self.factors is None else shares * self.factors).sqrt()
 
     @property
     def stochastic(self) -> bool:
@@ -76,9 +99,10 @@ class Term:
     def at(self, points: Points) -> Term:
         """Return the term at other points, along the same directions; those that belong to points are repeated."""
         if not self.draws:
-            return replace(self, points=points)
+            return replace(self, points=points, factors=None)
         index = torch.arange(len(points), device=points.x.device) % len(self.points)
-        return replace(self, points=points, draws=tuple(seeds.points(index) for seeds in self.draws), others=None)
+        draws = tuple(seeds.points(index) for seeds in self.draws)
+        return replace(self, points=points, draws=draws, others=None, factors=None)
 
     @property
     def divisible(self) -> bool:
@@ -87,11 +111,18 @@ class Term:
 
     def part(self, first: int, last: int) -> Term:
         """Return the term at the points ``first`` to ``last - 1``, with their directions and data."""
-        index = torch.arange(first, last, device=self.points.x.device)
-        columns = {name: column[first:last] for name, column in self.data().items()}
+        return self.chosen(torch.arange(first, last, device=self.points.x.device))
+
+    def chosen(self, index: Int[Tensor, " j"]) -> Term:
+        """Return the term at some of its points, with their directions and data."""
+        columns = {name: column[index] for name, column in self.data().items()}
         others = None if self.others is None else tuple(seeds.points(index) for seeds in self.others)
         draws = tuple(seeds.points(index) for seeds in self.draws)
-        return replace(self, points=self.points[first:last], draws=draws, others=others, columns=columns)
+        factors = None if self.factors is None else self.factors[index]
+        points = self.points[index]
+        if points.weights is not None:  # relative to the measure, which a part has its share of
+            points = replace(points, measure=points.measure * len(index) / len(self.points))
+        return replace(self, points=points, draws=draws, others=others, columns=columns, factors=factors)
 
     def collapse(self, values: Tensor) -> Tensor:
         """Turn values at points into residuals, without the offset."""
@@ -137,7 +168,13 @@ class ResidualObjective:
 
     def with_points(self, points: Mapping[str, Points]) -> ResidualObjective:
         """Return the objective with other points for some terms."""
-        return self.with_terms([replace(t, points=points[t.name]) if t.name in points else t for t in self.terms])
+        return self.with_terms(
+            [replace(t, points=points[t.name], factors=None) if t.name in points else t for t in self.terms]
+        )
+
+    def weighed(self, factors: Float[Tensor, " n"] | None) -> ResidualObjective:
+        """Return the objective with other factors of the equation's points."""
+        return self.with_terms([replace(self.terms[0], factors=factors), *self.terms[1:]])
 
     def drawn(self, generator: torch.Generator) -> ResidualObjective:
         """Return the objective along directions that are drawn anew; nothing is drawn where all sums are exact."""
@@ -166,7 +203,7 @@ class ResidualObjective:
 
     def rows(self, term: Term) -> list[Float[Tensor, " r"]]:
         """Residuals of a term by expression, scaled for the loss."""
-        return [term.scale * (term.collapse(v) - term.offset) for v in self.values(term)]
+        return [term.scaled(term.collapse(v), term.offset) for v in self.values(term)]
 
     def shares(self) -> dict[str, list[Float[Tensor, ""]]]:
         """Share in the loss of each term's expressions, with a graph if one is being recorded."""
@@ -243,24 +280,74 @@ class ResidualObjective:
         Raises:
             ConfigError: If the loss is no sum of squares.
         """
+        return self.residual_and_columns(theta, 0, theta.numel())
+
+    def residual_and_columns(
+        self, theta: Float[Tensor, " p"], first: int, last: int
+    ) -> tuple[Float[Tensor, " r"], Float[Tensor, "r q"]]:
+        """Return the residuals and their derivatives with respect to the parameters ``first`` to ``last - 1``.
+
+        Raises:
+            ConfigError: If the loss is no sum of squares.
+        """
         self._require_squares()
         self.model.load_flat(theta)
-        jacobian = theta.new_empty(self.size, theta.numel())
-        rows, start = [], 0
+        residual, jacobian = theta.new_empty(self.size), theta.new_empty(self.size, last - first)
+        start = 0
         for term in self.terms:
-            count = term.rows
-            with Taps(self.model, len(term.points)) as taps:
-                values = self.values(term, taps.free)
-                for i, value in enumerate(values):
-                    target = jacobian[start : start + count]
-                    room = target if count == len(term.points) else None
-                    block = term.collapse(taps.jacobian(value, room, last=i == len(values) - 1))
-                    if block is not target:
-                        target.copy_(block)
-                    target.mul_(term.scale)
-                    rows.append(term.scale * (term.collapse(value.detach()) - term.offset))
-                    start += count
-        return torch.cat(rows), jacobian
+            for a, b, part in _pieces(term, theta.numel()):
+                rows = [start + i * term.rows for i in range(len(term.recorded.names))]
+                where = [slice(row + a, row + b) for row in rows]
+                self._differentiate(term, part, (first, last), [(residual[w], jacobian[w]) for w in where])
+            start += term.rows * len(term.recorded.names)
+        return residual, jacobian
+
+    def _differentiate(
+        self, term: Term, part: Term, columns: tuple[int, int], targets: Sequence[tuple[Tensor, Tensor]]
+    ) -> None:
+        """Write the rows of a part of a term, and their derivatives, where they belong."""
+        with Taps(self.model, len(part.points), columns) as taps:
+            values = self.values(part, taps.free)
+            for i, (value, (residual, jacobian)) in enumerate(zip(values, targets, strict=True)):
+                room = jacobian if len(jacobian) == len(part.points) else None
+                block = part.collapse(taps.jacobian(value, room, last=i == len(values) - 1))
+                if block is not jacobian:
+                    jacobian.copy_(block)
+                jacobian.mul_(term.scale)
+                roots = part.roots
+                if roots is not None:
+                    jacobian.mul_(roots[:, None])
+                    residual.copy_(term.scale * roots * (part.collapse(value.detach()) - part.offset))
+                else:
+                    residual.copy_(term.scale * (part.collapse(value.detach()) - part.offset))
+
+    def products(self, theta: Float[Tensor, " p"]) -> JacobianOfResidual:
+        """Return the residuals and products with their Jacobian, which is never formed.
+
+        Raises:
+            ConfigError: If the loss is no sum of squares.
+        """
+        self._require_squares()
+        self.model.load_flat(theta)
+        residual = torch.cat([row for term in self.terms for row in self.rows(term)])
+        return JacobianOfResidual(self.model, theta, residual, self._in_one_pass)
+
+    def hessian(self, theta: Float[Tensor, " p"]) -> HessianOfLoss:
+        """Return the gradient of the loss and products with its Hessian."""
+        self.model.load_flat(theta)
+        return HessianOfLoss(self.model, theta, self.total(), self._in_one_pass)
+
+    @property
+    def _in_one_pass(self) -> bool:
+        """Whether no part of a residual is computed again in the backward pass."""
+        return not any(term.recorded.plan.outer for term in self.terms)
+
+    def subset(self, fraction: float, generator: torch.Generator) -> ResidualObjective:
+        """Return the objective at a random part of the points of each term, whose loss has the mean of the whole one.
+
+        Integrals and pairs of points, whose residuals take all points together, stay whole.
+        """
+        return self.with_terms([_part(term, fraction, generator) for term in self.terms])
 
     def _require_squares(self) -> None:
         if any(term.others is not None for term in self.terms):
@@ -288,6 +375,16 @@ class ResidualObjective:
                 "zero or a logarithm in the equation, and resume from the last checkpoint with a smaller step"
             )
         return found
+
+
+def _pieces(term: Term, parameters: int) -> list[tuple[int, int, Term]]:
+    """Cut a term where the Jacobian of all its points at once would take too much room; as few as will do."""
+    n = len(term.points)
+    count = math.ceil(n * parameters / _ENTRIES) if term.divisible and n else 1
+    if count <= 1:
+        return [(0, term.rows, term)]
+    ends = [n * i // count for i in range(count + 1)]
+    return [(a, b, term.part(a, b)) for a, b in itertools.pairwise(ends)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,3 +424,11 @@ def flat_gradient(
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=keep)
     flat = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, parameters, strict=True)]
     return loss.detach(), torch.cat([g.reshape(-1) for g in flat])
+
+
+def _part(term: Term, fraction: float, generator: torch.Generator) -> Term:
+    count = max(round(fraction * len(term.points)), 1)
+    if not term.divisible or count >= len(term.points):
+        return term
+    order = torch.randperm(len(term.points), generator=generator, device=generator.device)
+    return term.chosen(order[:count].sort().values.to(term.points.x.device))

@@ -44,10 +44,10 @@ def reference_values(problem: Problem | None, x: Float[Tensor, "n d"]) -> dict[s
 
 def _named(problem: Problem, values: Any, x: Float[Tensor, "n d"]) -> dict[str, Float[Tensor, " n"]]:
     """Sort values by field, and check their shapes."""
-    named = dict(values) if isinstance(values, Mapping) else {problem.fields[0]: values}
+    named = dict(values) if isinstance(values, Mapping) else {problem.outputs[0]: values}
     for name in named:
-        if name not in problem.fields:
-            raise ConfigError(unknown("field", name, problem.fields, "the reference"))
+        if name not in problem.outputs:
+            raise ConfigError(unknown("field", name, problem.outputs, "the reference"))
     found = {name: torch.as_tensor(value).to(x) for name, value in named.items()}
     for name, value in found.items():
         if value.shape not in ((), (len(x),)):
@@ -105,8 +105,9 @@ class ErrorMeter:
     def found(self) -> dict[str, Float[Tensor, " n"]]:
         """Fields of the model at the test points, in float64."""
         with torch.no_grad():
-            values = torch.cat([self.model(x.to(self.dtype)) for x in self._parts()]).to(torch.float64)
-        return {name: values[:, i] for i, name in enumerate(self.model.fields)}
+            report = self.problem.equation.report
+            values = torch.cat([report(x, self.model(x.to(self.dtype))) for x in self._parts()]).to(torch.float64)
+        return {name: values[:, i] for i, name in enumerate(self.problem.outputs)}
 
     def errors(self) -> dict[str, dict[str, float]]:
         """Relative errors of the model by field; nothing without a reference."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import torch
 
-from ..data import RAD, SAMPLERS, Sampler, make_sampler
+from ..data import R3, RAD, RARD, SAMPLERS, Importance, Renewal, Sampler, Uniformly, make_sampler
 from ..errors import ConfigError, unknown
 from .precision import PRECISIONS, check_precision
 
@@ -59,6 +60,9 @@ class TrainerConfig:
         checkpoint_seconds: Time between two checkpoints.
         test_points: Points at which the error against the reference is measured; None takes 10,000, and fewer in
             thousands of dimensions.
+        windows: Windows of time that are solved one after the other, each from the end of the one before; 1 for all
+            times at once, None for the problem's suggestion. See :mod:`kjet.training.marching`.
+        window_shares: Share of the time or the steps that each window may take, in any unit; none for equal shares.
 
     Raises:
         ConfigError: If a value is out of range or the device is not there.
@@ -80,12 +84,20 @@ class TrainerConfig:
     log_seconds: float = 2.0
     checkpoint_seconds: float = 60.0
     test_points: int | None = None
+    windows: int | None = None
+    window_shares: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("max_seconds", "tolerance", "memory_mb", "log_seconds", "checkpoint_seconds"):
             _positive("trainer", name, getattr(self, name))
-        for name in ("max_steps", "threads", "test_points"):
+        for name in ("max_steps", "threads", "test_points", "windows"):
             _count("trainer", name, getattr(self, name))
+        for share in self.window_shares:
+            _positive("trainer", "window_shares", share)
+        if self.window_shares and len(self.window_shares) != (self.windows or len(self.window_shares)):
+            raise ConfigError(
+                f"trainer.window_shares has {len(self.window_shares)} shares for {self.windows} windows; give one each"
+            )
         if self.dtype is not None:
             _choice("dtype", self.dtype, DTYPES)
         if self.compile and self.memory_mb is not None:
@@ -123,13 +135,18 @@ class SamplerConfig:
             32 dimensions and uniform ones beyond.
         points: Points inside; None takes the problem's suggestion.
         boundary_points: Points for each condition; None takes the problem's suggestion.
-        adaptive: ``"rad"`` draws anew by the size of the residual, ``"uniform"`` anew without it, ``"none"`` keeps the
-            first points, which the network then overfits; ``"auto"`` is ``"uniform"`` where directions are random,
-            whose errors would be taken for residuals, and ``"rad"`` elsewhere.
+        adaptive: ``"rad"`` draws anew by the size of the residual; ``"rar_d"`` keeps old points and adds some by it,
+            up to a maximum; ``"r3"`` keeps those above the mean and draws the others anew; ``"importance"`` draws as
+            ``"rad"`` does, with weights that leave the loss what it is on average; ``"uniform"`` draws anew without
+            looking; ``"none"`` keeps the first points, which the network then overfits. ``"auto"`` is ``"uniform"``
+            where directions are random, whose errors would be taken for residuals, ``"none"`` where weights belong to
+            points, and ``"rad"`` elsewhere.
         every: Optimizer steps between two draws; None leaves it to the optimizer.
-        candidates: Pool points for each point kept, for ``"rad"``.
-        power: Exponent of the residual, for ``"rad"``.
-        offset: Share of uniform sampling, for ``"rad"``.
+        candidates: Pool points for each point drawn, for ``"rad"``, ``"rar_d"`` and ``"importance"``.
+        power: Exponent of the residual, for these three; None takes 1, and 2 for ``"rar_d"``.
+        offset: Share of uniform sampling, for these three; None takes 1, and 0 for ``"rar_d"``.
+        added: Points for each addition of ``"rar_d"``; None takes a twentieth of the first ones.
+        max_points: Points beyond which ``"rar_d"`` adds none; None takes twice the first ones.
 
     Raises:
         ConfigError: If a name is unknown or a value out of range.
@@ -141,15 +158,22 @@ class SamplerConfig:
     adaptive: str = "auto"
     every: int | None = None
     candidates: int = 5
-    power: float = 1.0
-    offset: float = 1.0
+    power: float | None = None
+    offset: float | None = None
+    added: int | None = None
+    max_points: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("points", "boundary_points", "every", "candidates"):
+        for name in ("points", "boundary_points", "every", "candidates", "added", "max_points"):
             _count("sampler", name, getattr(self, name))
         _choice("sampler", self.name, ("auto", *SAMPLERS))
-        _choice("adaptive sampling", self.adaptive, ("auto", "rad", "uniform", "none"))
+        _choice("adaptive sampling", self.adaptive, ("auto", *RENEWALS))
         self.rad()
+        if self.points is not None and self.max_points is not None and self.max_points < self.points:
+            raise ConfigError(
+                f"sampler.max_points={self.max_points} is below the first sampler.points={self.points}; raise it, or "
+                "use another sampler.adaptive"
+            )
 
     def sampler(self, d: int) -> Sampler:
         """Return the sampler for `d` coordinates.
@@ -160,14 +184,48 @@ class SamplerConfig:
         chosen = "sobol" if d <= _BALANCED else "uniform"
         return make_sampler(chosen if self.name == "auto" else self.name)
 
-    def redrawn(self, stochastic: bool) -> str:
-        """Return how points are drawn anew, ``"auto"`` decided."""
-        chosen = "uniform" if stochastic else "rad"
+    def redrawn(self, stochastic: bool, attached: bool = False) -> str:
+        """Return how points are drawn anew, ``"auto"`` decided.
+
+        Args:
+            stochastic: Whether directions are random.
+            attached: Whether weights belong to the points.
+        """
+        chosen = "none" if attached else "uniform" if stochastic else "rad"
         return chosen if self.adaptive == "auto" else self.adaptive
 
-    def rad(self) -> RAD:
-        """Return the adaptive distribution."""
-        return RAD(self.candidates, self.power, self.offset)
+    def renewal(self, name: str, first: int) -> Renewal | None:
+        """Return the rule by which points are drawn anew.
+
+        Args:
+            name: From :meth:`redrawn`.
+            first: Number of the first points.
+
+        >>> SamplerConfig(added=10).renewal("rar_d", 100).maximum, SamplerConfig().renewal("none", 100)
+        (200, None)
+        """
+        return RENEWALS[name](self, first)
+
+    def rad(self, default: RAD = RAD()) -> RAD:  # noqa: B008  # immutable
+        """Return the distribution by the residual; what is not set is that of `default`."""
+        power = default.power if self.power is None else self.power
+        return RAD(self.candidates, power, default.offset if self.offset is None else self.offset)
+
+
+def _growing(config: SamplerConfig, first: int) -> RARD:
+    added, most = config.added or max(first // 20, 1), config.max_points or 2 * first
+    return RARD(added, most, config.rad(RAD(power=2.0, offset=0.0)))
+
+
+RENEWALS: dict[str, Callable[[SamplerConfig, int], Renewal | None]] = {
+    "rad": lambda config, first: config.rad(),
+    "rar_d": _growing,
+    "r3": lambda config, first: R3(),
+    "importance": lambda config, first: Importance(config.rad()),
+    "uniform": lambda config, first: Uniformly(),
+    "none": lambda config, first: None,
+}
+"""Adaptive sampling by the name that a configuration gives."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +238,7 @@ class ConstraintConfig:
         weight: Weight of the mean square of each soft condition against that of the equation; None takes the
             problem's suggestion. An error at the boundary or at the first time spreads inside unweakened, one in the
             equation is divided by the operator, so conditions may well weigh more.
-        harmonics: Sines and cosines for each periodic coordinate.
+        harmonics: Sines and cosines for each periodic coordinate; None takes the problem's suggestion.
 
     Raises:
         ConfigError: If the name is unknown or a number not positive.
@@ -188,7 +246,7 @@ class ConstraintConfig:
 
     name: str = "auto"
     weight: float | None = None
-    harmonics: int = 1
+    harmonics: int | None = None
 
     def __post_init__(self) -> None:
         _choice("constraint", self.name, ("auto", "soft", "hard"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from ..constraints import Condition, Dirichlet, DirichletAnsatz, Draw, Initial, 
 from ..errors import ConfigError
 from ..jets import jet
 from ..operators import NetworkConfig
-from ..pde import Recorded, Unknown, call_with_names
+from ..pde import Piecewise, Recorded, Unknown, call_with_names
 from ..problem import Problem
 from .estimation import Estimation
 from .inputs import Inputs, repeated_conditions
@@ -22,7 +23,7 @@ from .model import Model
 from .objective import ResidualObjective, Term
 from .settings import ConstraintConfig, SamplerConfig
 
-__all__ = ["build_model", "build_objective", "check_estimator", "planned"]
+__all__ = ["build_model", "build_objective", "check_estimator", "planned", "with_values"]
 
 _logger = logging.getLogger(__name__)
 _PAIRS = 32  # pairs of points at which values are compared
@@ -62,6 +63,9 @@ def _hard(
     problem: Problem, core: nn.Module, conditions: list[Condition], repeated: Sequence[Periodic]
 ) -> tuple[nn.Module, list[Condition]]:
     """Impose what an ansatz can: values on boundary parts and at the first time."""
+    if isinstance(problem.equation, Piecewise):
+        _logger.warning("constraint=hard: conditions of a problem with regions stay residuals, as with constraint=soft")
+        return core, conditions
     parts: dict[str, list[Any]] = {}
     soft: list[Condition] = []
     for condition in conditions:
@@ -80,12 +84,20 @@ def _imposable(problem: Problem, condition: Condition, key: str, value: Any, rep
     """Tell whether an ansatz can have these values; what it cannot stays a residual."""
     if key not in problem.fields or condition.part == "interior":
         return False
+    for periodic in repeated:
+        # a face across the period: what vanishes on it does not vanish on the other one
+        if not _repeats(problem, _distance(problem, condition.part), periodic):
+            _logger.warning(
+                '"%s" stays a residual: the distance from "%s" does not repeat in %s',
+                condition.name, condition.part, periodic.coord,
+            )  # fmt: skip
+            return False
     if not callable(value):
         return True
     if _arguments(value) & set(problem.all_parameters):  # may be trained, and an ansatz has no parameters
         return False
     for periodic in repeated:
-        if not _repeats(problem, value, periodic):
+        if not _repeats(problem, _of_points(problem, value), periodic):
             _logger.warning(
                 '"%s" stays a residual: its values for %s do not repeat in %s with their derivatives up to order %d',
                 condition.name, key, periodic.coord, periodic.order,
@@ -101,19 +113,24 @@ def _arguments(function: Any) -> set[str]:
         return set()
 
 
-def _repeats(problem: Problem, value: Any, condition: Periodic) -> bool:
-    """Tell whether a function of the coordinates repeats as the condition asks, at some pairs of points."""
+def _of_points(problem: Problem, value: Any) -> Any:
+    """Make a function of points of one of the coordinates."""
+
+    def function(x: Any) -> Any:
+        columns = {name: x[..., i] for i, name in enumerate(problem.domain.coords)}
+        return call_with_names(value, columns) + 0.0 * x[..., 0]
+
+    return function
+
+
+def _repeats(problem: Problem, function: Any, condition: Periodic) -> bool:
+    """Tell whether a function of points repeats as the condition asks, at some pairs of points."""
     domain = problem.domain
     generator = torch.Generator().manual_seed(0)
     faces = domain.periodic_pairs(_PAIRS, condition.coord, generator=generator, dtype=torch.float64)
-
-    def function(x: Any) -> Any:
-        columns = {name: x[..., i] for i, name in enumerate(domain.coords)}
-        return (call_with_names(value, columns) + 0.0 * columns[condition.coord])[..., None]
-
     along = torch.zeros(1, domain.dim, dtype=torch.float64)
     along[0, domain.coords.index(condition.coord)] = 1.0
-    low, high = (jet(function, face.x, along, condition.order) for face in faces)
+    low, high = (jet(lambda x: function(x)[..., None], face.x, along, condition.order) for face in faces)
     return torch.allclose(low, high, rtol=1e-6, atol=1e-6 * float(low.abs().max()))
 
 
@@ -129,6 +146,7 @@ def build_objective(
     draw: Draw,
     weight: float | None = None,
     estimator: Estimation | None = None,
+    moving: Collection[str] = (),
 ) -> ResidualObjective:
     """Record the residuals and draw their first points, and directions for the sums that are estimated.
 
@@ -140,12 +158,13 @@ def build_objective(
         draw: How they are drawn.
         weight: Weight of each condition against the equation; None takes the problem's suggestion.
         estimator: How sums over coordinates are taken; None for exactly.
+        moving: Parameters whose values will change.
 
     Raises:
         ConfigError: If a residual is not finite at these points, or the estimator does not fit the equation.
     """
     estimation = estimator or Estimation()
-    recorded = planned(problem, estimation)
+    recorded = planned(problem, estimation, moving)
     count = sampler.points or problem.points
     boundary = sampler.boundary_points or problem.boundary_points
     inside = draw.boundary(problem.domain, count, "interior")
@@ -179,13 +198,15 @@ def check_estimator(problem: Problem, estimation: Estimation) -> None:
             part.estimated(estimation.source)
 
 
-def planned(problem: Problem, estimation: Estimation) -> dict[str, Recorded]:
+def planned(problem: Problem, estimation: Estimation, moving: Collection[str] = ()) -> dict[str, Recorded]:
     """Record the equation and the conditions, and plan their derivatives with an estimator.
+
+    Sums of derivatives are gathered by the values of known parameters, but for those that move.
 
     Raises:
         ConfigError: If the estimate would be biased, or takes more samples than there are coordinates.
     """
-    known = {name: value for name, value in problem.all_parameters.items() if not isinstance(value, Unknown)}
+    known = _known(problem, moving)
     recorded = {
         name: part.estimated(estimation.source).gathered(known) if estimation.source else part.gathered(known)
         for name, part in problem.record().items()
@@ -197,3 +218,24 @@ def planned(problem: Problem, estimation: Estimation) -> dict[str, Recorded]:
             estimation.plain["name"], problem.name,
         )  # fmt: skip
     return recorded
+
+
+def _known(problem: Problem, moving: Collection[str] = ()) -> dict[str, float]:
+    values = problem.all_parameters
+    return {name: v for name, v in values.items() if not isinstance(v, Unknown) and name not in moving}
+
+
+def with_values(objective: ResidualObjective, problem: Problem, values: Mapping[str, float]) -> ResidualObjective:
+    """Return the objective at other values of known parameters; those of its model are set.
+
+    Exact sums of derivatives are gathered anew, by the new values.
+    """
+    objective.model.known.update(values)
+    known, fresh = _known(problem) | dict(values), problem.record()
+    exact = [term.recorded.estimator is None for term in objective.terms]
+    return objective.with_terms(
+        [
+            replace(term, recorded=fresh[term.name].gathered(known)) if plain else term
+            for term, plain in zip(objective.terms, exact, strict=True)
+        ]
+    )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,6 +24,12 @@ from .model import Model
 from .objective import ResidualObjective
 from .reference import reference_values, rows_at_once
 from .settings import ConstraintConfig
+from .windows import Windowed
+
+if TYPE_CHECKING:
+    from .diagnosis import Diagnosis
+    from .identifiability import Identifiability, Profile
+    from .uncertainty import Conformal, Laplace
 
 __all__ = ["Solution"]
 
@@ -59,8 +65,8 @@ class Solution:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Names of the unknown functions."""
-        return self.model.fields
+        """Names of the unknown functions; where regions have their own, of what is chosen among them."""
+        return self.model.fields if self.problem is None else self.problem.outputs
 
     @property
     def coords(self) -> tuple[str, ...]:
@@ -84,8 +90,11 @@ class Solution:
         x = self._tensor(points)
         like = next(self.model.parameters())
         with torch.no_grad():
-            values = torch.cat([self.model(part.to(like)) for part in x.split(self._rows)])
+            values = torch.cat([self._reported(part, self.model(part.to(like))) for part in x.split(self._rows)])
         return {name: values[:, i] for i, name in enumerate(self.fields)}
+
+    def _reported(self, x: Float[Tensor, "n d"], values: Float[Tensor, "n m"]) -> Float[Tensor, "n k"]:
+        return values if self.problem is None else self.problem.equation.report(x.to(values.device), values)
 
     @property
     def _rows(self) -> int:
@@ -157,6 +166,38 @@ class Solution:
         """Collect what ``summary.json`` holds."""
         return {"status": self.status, "reason": self.reason, **self.info}
 
+    def diagnose(self, *, rows: int = 500, points: int = 2000, seed: int = 0) -> Diagnosis:
+        """Measure what limits the solution, and say what may help; see :func:`kjet.training.diagnosis.diagnose`."""
+        from .diagnosis import diagnose
+
+        return diagnose(self, rows=rows, points=points, seed=seed)
+
+    def identifiability(
+        self, *, noise: float | None = None, level: float = 0.95, points: int | None = None, seed: int = 0
+    ) -> Identifiability:
+        """Report how well the unknown parameters are determined; see :mod:`kjet.training.identifiability`."""
+        from .identifiability import identifiability
+
+        return identifiability(self, noise=noise, level=level, points=points, seed=seed)
+
+    def profile(self, name: str, values: Sequence[float] | None = None, **options: Any) -> Profile:
+        """Profile the likelihood of an unknown parameter; see :func:`kjet.training.identifiability.profile`."""
+        from .identifiability import profile
+
+        return profile(self, name, values, **options)
+
+    def laplace(self, kind: str = "auto", *, noise: float | None = None, prior: float | None = None) -> Laplace:
+        """Approximate the posterior of the weights; see :func:`kjet.training.uncertainty.laplace`."""
+        from .uncertainty import laplace
+
+        return laplace(self, kind, noise=noise, prior=prior)
+
+    def conformal(self, points: Any, values: Mapping[str, Any], *, level: float = 0.9) -> Conformal:
+        """Calibrate intervals on known values; see :func:`kjet.training.uncertainty.conformal`."""
+        from .uncertainty import conformal
+
+        return conformal(self, points, values, level=level)
+
     def figures(self, resolution: int = 200) -> dict[str, Any]:
         """Draw solution, reference and error, residual, loss, collocation points."""
         from ..io import history_figure, parameters_figure, points_figure, residual_figure, solution_figure
@@ -201,10 +242,15 @@ class Solution:
         inputs = self.inputs
         if self.problem is not None:
             inputs = Inputs.of(self.problem, ConstraintConfig(**self.info.get("constraint", {})))
+        network = self.model.network
+        parts = tuple(network.parts) if isinstance(network, Windowed) else (network,)
+        windows = {"edges": network.edges, "column": network.column} if isinstance(network, Windowed) else None
         meta = {
-            "fields": self.fields, "coords": tuple(self.coords), "known": self.model.known,
+            "fields": self.model.fields, "outputs": self.fields, "coords": tuple(self.coords),
+            "known": self.model.known,
             "unknowns": {name: dataclasses.asdict(unknown) for name, unknown in self.model.unknowns.items()},
-            "network": _describe(self.network), "ansatz": isinstance(self.model.network, DirichletAnsatz),
+            "network": _describe(self.network), "ansatz": any(isinstance(part, DirichletAnsatz) for part in parts),
+            "windows": windows,
             "inputs": None if inputs is None else inputs.plain(), "history": self.history,
             "dtype": str(next(self.model.parameters()).dtype).removeprefix("torch."), "summary": self.summary(),
         }  # fmt: skip

@@ -163,7 +163,16 @@ def test_what_does_not_fit_is_said():
         kjet.solve(BALL, compile=True, memory_mb=1.0)
 
 
-@pytest.mark.parametrize("optimizer", ["gauss_newton", "levenberg_marquardt"])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["gauss_newton", "levenberg_marquardt", "gauss_newton_nystrom", "gauss_newton_block", "stochastic_gauss_newton"],
+)
 def test_methods_that_need_the_whole_jacobian_are_refused(optimizer):
     with pytest.raises(ConfigError, match=r"needs the whole Jacobian; use optimizer=soap, lbfgs or adam"):
+        kjet.solve(Poisson2DProblem().build(), optimizer=optimizer, memory_mb=100.0, max_steps=2, progress=False)
+
+
+@pytest.mark.parametrize("optimizer", ["gauss_newton_cg", "nncg"])
+def test_methods_that_keep_the_whole_graph_are_refused(optimizer):
+    with pytest.raises(ConfigError, match=r"needs the whole graph of all residuals; use optimizer=soap"):
         kjet.solve(Poisson2DProblem().build(), optimizer=optimizer, memory_mb=100.0, max_steps=2, progress=False)

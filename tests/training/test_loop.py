@@ -27,15 +27,23 @@ from kjet.operators import MLPConfig
 from kjet.optim import (
     LBFGS,
     NEVER,
+    PSGD,
     SOAP,
     Adam,
     Auto,
     GaussNewton,
+    GaussNewtonBlock,
+    GaussNewtonCG,
+    GaussNewtonNystrom,
     LevenbergMarquardt,
+    Muon,
+    NysNewtonCG,
     SelfScaledBroyden,
+    Shampoo,
     State,
     Status,
     Step,
+    StochasticGaussNewton,
 )
 from kjet.pde import Heat, Unknown
 from kjet.problem import Problem
@@ -56,6 +64,14 @@ OPTIMIZERS = {
     "adam": Adam(),
     "soap": SOAP(every=2),
     "levenberg_marquardt": LevenbergMarquardt(),
+    "gauss_newton_cg": GaussNewtonCG(rank=6, sketch_every=3),
+    "gauss_newton_nystrom": GaussNewtonNystrom(rank=6),
+    "gauss_newton_block": GaussNewtonBlock(),
+    "stochastic_gauss_newton": StochasticGaussNewton(fraction=0.5, momentum=0.5),
+    "nncg": NysNewtonCG(rank=6, sketch_every=3),
+    "psgd": PSGD(),
+    "shampoo": Shampoo(every=2),
+    "muon": Muon(),
 }
 
 
@@ -173,25 +189,25 @@ def test_resuming_is_bit_for_bit(tmp_path, optimizer, adaptive, problem):
 
 
 def make_auto(**options: Any) -> Trainer:
-    return trainer(rod(), Auto(trial_steps=2), width=6, **options)  # more parameters than residuals
+    # gains of a thousand decades are too little: the methods take turns
+    return trainer(rod(), Auto(trial_steps=2, stagnation=1e3), width=6, **options)
 
 
 @pytest.fixture(scope="module")
-def auto_run() -> tuple[Trainer, list[tuple[str, str]]]:
-    """An uninterrupted run of `Auto`, with phase and method after each step."""
-    loop, phases = make_auto(max_steps=1 << 20), []
-    while len(phases) < 24:
+def auto_run() -> tuple[Trainer, list[str]]:
+    """An uninterrupted run of `Auto`, with the method after each step."""
+    loop, used = make_auto(max_steps=1 << 20), []
+    while len(used) < 24:
         loop._advance()
-        phases.append((str(loop.state["phase"]), str(loop.state["method"])))
-    return loop, phases
+        used.append(str(loop.state["method"]))
+    return loop, used
 
 
 @pytest.mark.parametrize("first", [1, 2, 3, 6, 15, 20])
-def test_resuming_auto_inside_and_after_its_trial(tmp_path, auto_run, first):
-    whole, phases = auto_run
-    assert phases[0] == ("trial", "gauss_newton")
-    assert phases[1] == phases[5] == ("trial", "ssbroyden")
-    assert phases[14][0] == "main"
+def test_resuming_auto_across_changes_of_its_method(tmp_path, auto_run, first):
+    whole, used = auto_run
+    assert used[0] == "gauss_newton"
+    assert len([i for i in range(1, 24) if used[i] != used[i - 1]]) >= 3
     assert_same(whole, interrupted(tmp_path, make_auto, first, 24))
 
 
@@ -395,16 +411,6 @@ def test_the_setting_replaces_what_the_optimizer_asks():
     loop = trainer(rod(), optimizer := Scripted(every=4), SamplerConfig(every=1), max_steps=9)
     loop.fit()
     assert optimizer.refreshed == 9
-
-
-def test_points_stay_during_a_trial():
-    loop = trainer(rod(), Auto(trial_steps=4), SamplerConfig(every=1))
-    first = loop.objective.terms[0].points.x
-    while loop.state["phase"] != "main":
-        assert torch.equal(first, loop.objective.terms[0].points.x)
-        loop._advance()
-    loop._advance()
-    assert not torch.equal(first, loop.objective.terms[0].points.x)
 
 
 def test_adaptive_points_follow_the_residual():

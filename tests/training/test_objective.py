@@ -24,9 +24,19 @@ from kjet.constraints import (
     Periodic,
     Robin,
 )
-from kjet.data import Box, Interval, Points, Rectangle, Time, make_sampler
+from kjet.data import Box, Interval, Parameters, Points, Rectangle, Time, make_sampler
+from kjet.decomposition import decomposed
 from kjet.errors import ConfigError, DivergenceError
-from kjet.operators import FourierConfig, MLPConfig, ModifiedMLPConfig, SirenConfig
+from kjet.operators import (
+    FBPINNConfig,
+    FourierConfig,
+    HyperNetworkConfig,
+    MLPConfig,
+    ModifiedMLPConfig,
+    PirateNetConfig,
+    SirenConfig,
+    SPINNConfig,
+)
 from kjet.optim import Objective
 from kjet.pde import Burgers, Equation, Heat, KdV, NavierStokes2D, Plate, Poisson, Unknown
 from kjet.problem import Problem
@@ -46,6 +56,11 @@ def burgers(*conditions: Condition, **parameters: Any) -> Problem:
 
 def poisson(*conditions: Condition, **options: Any) -> Problem:
     return Problem(Poisson(source=lambda x, y: x * y, **options), SQUARE, list(conditions))
+
+
+def parametric() -> Problem:
+    domain = SLAB * Parameters(nu=(0.1, 0.5))
+    return Problem(Burgers(), domain, [START, Dirichlet("left", u=lambda t, nu: nu * t), Periodic("x", order=1)])
 
 
 class Scaled(nn.Module):
@@ -105,6 +120,21 @@ CASES = {
     "fourier": Case(lambda: poisson(Dirichlet(u=0.0)), FourierConfig(features=4, width=6, depth=2)),
     "siren": Case(lambda: burgers(START), SirenConfig(width=6, depth=2, w0=5.0, hidden_w0=5.0)),
     "modified_mlp": Case(lambda: burgers(START), ModifiedMLPConfig(width=6, depth=2)),
+    "fbpinn": Case(lambda: burgers(START), FBPINNConfig(subdomains=[3, 2], width=4, depth=2)),
+    "fbpinn_regions": Case(lambda: decomposed(burgers(START), x=[0.2]), FBPINNConfig(subdomains=[2], width=4, depth=1)),
+    "regions": Case(lambda: decomposed(burgers(START, Dirichlet("left", u=lambda t: t), nu=Unknown(0.3)),
+                                       x=[0.2], t=[0.5])),
+    "factorized": Case(lambda: burgers(START), MLPConfig(width=6, depth=2, factorized=True)),
+    "factorized_hard": Case(lambda: poisson(Dirichlet("left", u=lambda y: y), Robin("top", u=(1.0, 2.0, 3.0))),
+                            ModifiedMLPConfig(width=5, depth=2, factorized=True), constraint="hard"),
+    "pirate_net": Case(lambda: burgers(START, OBSERVED, nu=Unknown(0.3)), PirateNetConfig(width=6, depth=2, alpha=0.3)),
+    "pirate_net_at_the_start": Case(lambda: burgers(START), PirateNetConfig(width=6, depth=2, embedding="dense")),
+    "pirate_net_factorized": Case(lambda: burgers(START, Periodic("x")), PirateNetConfig(
+        width=6, depth=1, alpha=-0.2, factorized=True), constraint="auto"),
+    "spinn": Case(lambda: poisson(Dirichlet(u=0.0)), SPINNConfig(rank=4, width=6, depth=2)),
+    "film": Case(parametric, HyperNetworkConfig(width=6, depth=2, hyper_width=5, hyper_depth=1)),
+    "low_rank": Case(parametric, HyperNetworkConfig(weights="low_rank", rank=3, width=6, depth=2, hyper_width=5)),
+    "generated": Case(parametric, HyperNetworkConfig(weights="last", width=6, depth=2, hyper_width=5)),
     "navier_stokes": Case(lambda: Problem(NavierStokes2D(reynolds=20.0), SQUARE, [
         Dirichlet("left", u=lambda y: y, v=0.0), Dirichlet("right", p=0.0), On("top", lambda u, v, p: u.y + v.x)])),
     "third_order": Case(lambda: Problem(KdV(), SLAB, [START, Periodic("x", order=2)]), constraint="auto"),
@@ -199,6 +229,17 @@ def test_against_reverse_mode_over_flat_parameters(case):
     assert sum(objective.parts(theta).values()) == pytest.approx(square, rel=1e-12)
     for tensor in (residual, jacobian, loss, gradient):
         assert not tensor.requires_grad
+
+
+@pytest.mark.parametrize("name", ["mlp", "embedding_hard", "integral", "navier_stokes", "unknown_bounded"])
+def test_chunks_of_points_have_the_jacobian_of_all(name, monkeypatch):
+    objective = build(CASES[name])
+    theta = objective.model.flat()
+    residual, jacobian = objective.residual_and_jacobian(theta)
+    monkeypatch.setattr("kjet.training.objective._ENTRIES", 3 * theta.numel())
+    found, rows = objective.residual_and_jacobian(theta)
+    assert relative(found, residual) < 1e-14
+    assert relative(rows, jacobian) < 1e-13
 
 
 @pytest.mark.parametrize("name", ["mlp", "embedding_hard", "integral", "navier_stokes", "unknown_bounded"])

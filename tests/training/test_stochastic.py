@@ -17,7 +17,16 @@ from kjet.data import Sphere, Time, Uniform
 from kjet.errors import ConfigError, RunError
 from kjet.jets.estimators import STDE, EstimatorError, Hutchinson
 from kjet.operators import MLPConfig
-from kjet.optim import LBFGS, Adam, Auto, GaussNewton, LevenbergMarquardt, SelfScaledBroyden
+from kjet.optim import (
+    LBFGS,
+    Adam,
+    Auto,
+    GaussNewton,
+    GaussNewtonBlock,
+    LevenbergMarquardt,
+    NysNewtonCG,
+    SelfScaledBroyden,
+)
 from kjet.pde import Equation, Poisson, bilap, lap
 from kjet.problem import Problem
 from kjet.problems import BurgersProblem, SineGordonHDProblem, SineGordonParabolicHDProblem
@@ -274,7 +283,10 @@ def test_two_draws_in_one_objective():
             method(theta)
 
 
-@pytest.mark.parametrize("optimizer", [GaussNewton(), LevenbergMarquardt(), SelfScaledBroyden(), LBFGS()])
+@pytest.mark.parametrize(
+    "optimizer",
+    [GaussNewton(), LevenbergMarquardt(), SelfScaledBroyden(), LBFGS(), GaussNewtonBlock(), NysNewtonCG()],
+)
 def test_curvature_methods_refuse_the_unbiased_loss(tmp_path, optimizer):
     name = type(optimizer).__name__
     with pytest.raises(
