@@ -40,8 +40,8 @@ def versions(*more: str) -> dict[str, str]:
 def command(module: str, arguments: Sequence[str]) -> str:
     """Return the command as it was typed, with the folders of this machine left out.
 
-    >>> command("benchmarks.solve", ["--out", "/somewhere/solve.json"])
-    'python -m benchmarks.solve --out solve.json'
+    >>> command("benchmarks.zoo", ["--out", "/somewhere/zoo.json"])
+    'python -m benchmarks.zoo --out zoo.json'
     """
     typed = [Path(word).name if Path(word).is_absolute() else word for word in arguments]
     return " ".join([f"python -m {module}", *typed])
