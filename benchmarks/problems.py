@@ -24,7 +24,12 @@ from kjet.registry import names, resolve
 def main() -> None:
     """Run the problems one after the other; what is stored already for a problem and seed is replaced."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", nargs="+", default=list(names("problem")), choices=names("problem"))
+    parser.add_argument(
+        "--problems",
+        nargs="+",
+        default=list(names("problem")),
+        help="names, with options after a colon: cavity:reynolds=1000",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--seconds", type=float, default=None, help="time of training; by default the problem's own")
     parser.add_argument("--threads", type=int, default=None)
@@ -45,20 +50,22 @@ def main() -> None:
 
 def run(name: str, seed: int, seconds: float | None) -> dict[str, Any]:
     """Solve one problem and keep its summary and the error against time."""
-    problem = resolve("problem", name)().build()
+    kind, _, words = name.partition(":")
+    options = {key: float(value) for key, value in (word.split("=") for word in words.split(",") if word)}
+    problem = resolve("problem", kind)(**options).build()
     solution = kjet.solve(problem, seed=seed, max_seconds=seconds, progress=False)
     curve = [(round(line["seconds"], 2), line["error"]) for line in solution.history]
-    entry = {**solution.summary(), "error_against_seconds": curve}
-    if name == "cavity":
-        entry["ghia"] = centreline(solution)
+    entry = {**solution.summary(), "problem": name, "seed": seed, "error_against_seconds": curve}
+    if kind == "cavity":
+        entry["ghia"] = centreline(solution, options.get("reynolds", 100.0))
     return entry
 
 
-def centreline(solution: Any) -> dict[str, float]:
+def centreline(solution: Any, reynolds: float) -> dict[str, float]:
     """Largest deviation from the published centreline velocities, relative to the lid's."""
     from kjet.data.solvers import ghia_centreline
 
-    y, u, x, v = ghia_centreline(100.0)
+    y, u, x, v = ghia_centreline(reynolds)
     vertical = solution.predict({"x": torch.full_like(y, 0.5), "y": y})["u"]
     horizontal = solution.predict({"x": x, "y": torch.full_like(x, 0.5)})["v"]
     return {"u": float((vertical - u).abs().max()), "v": float((horizontal - v).abs().max())}

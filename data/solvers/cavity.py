@@ -22,7 +22,7 @@ from ._cavity_parts import clamped, legendre, lid, lid_velocity, partials, plate
 __all__ = ["CavityFlow", "ghia_centreline", "lid_driven_cavity"]
 
 # Ghia, Ghia, Shin, High-Re solutions for incompressible flow using the Navier-Stokes equations and a multigrid method,
-# J. Comput. Phys. 48, 1982, tables I and II, Re = 100: u at (0.5, y) and v at (x, 0.5).
+# J. Comput. Phys. 48, 1982, tables I and II: u at (0.5, y) and v at (x, 0.5).
 _GHIA_100_U = (
     (0.0000, 0.00000), (0.0547, -0.03717), (0.0625, -0.04192), (0.0703, -0.04775), (0.1016, -0.06434),
     (0.1719, -0.10150), (0.2813, -0.15662), (0.4531, -0.21090), (0.5000, -0.20581), (0.6172, -0.13641),
@@ -35,6 +35,19 @@ _GHIA_100_V = (
     (0.8594, -0.22445), (0.9063, -0.16914), (0.9453, -0.10313), (0.9531, -0.08864), (0.9609, -0.07391),
     (0.9688, -0.05906), (1.0000, 0.00000),
 )  # fmt: skip
+_GHIA_1000_U = (
+    (0.0000, 0.00000), (0.0547, -0.18109), (0.0625, -0.20196), (0.0703, -0.22220), (0.1016, -0.29730),
+    (0.1719, -0.38289), (0.2813, -0.27805), (0.4531, -0.10648), (0.5000, -0.06080), (0.6172, 0.05702),
+    (0.7344, 0.18719), (0.8516, 0.33304), (0.9531, 0.46604), (0.9609, 0.51117), (0.9688, 0.57492),
+    (0.9766, 0.65928), (1.0000, 1.00000),
+)  # fmt: skip
+_GHIA_1000_V = (
+    (0.0000, 0.00000), (0.0625, 0.27485), (0.0703, 0.29012), (0.0781, 0.30353), (0.0938, 0.32627),
+    (0.1563, 0.37095), (0.2266, 0.33075), (0.2344, 0.32235), (0.5000, 0.02526), (0.8047, -0.31966),
+    (0.8594, -0.42665), (0.9063, -0.51550), (0.9453, -0.39188), (0.9531, -0.33714), (0.9609, -0.27669),
+    (0.9688, -0.21388), (1.0000, 0.00000),
+)  # fmt: skip
+_GHIA = {100.0: (_GHIA_100_U, _GHIA_100_V), 1000.0: (_GHIA_1000_U, _GHIA_1000_V)}
 
 
 def ghia_centreline(
@@ -42,12 +55,12 @@ def ghia_centreline(
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, " n"]]:
     """Give the published centreline velocities (y, u(0.5, y), x, v(x, 0.5)), 17 points each.
 
-    The values come from a second-order scheme on 129 by 129 points: against the converged solution, u is off by up to
-    0.005 and v by up to 0.009. One entry, u = -0.04775 at y = 0.0703, is off by 0.0011 between neighbours that are
-    off by 0.0001, and is most likely a misprint of -0.0466; it stands here as published.
+    The values come from a second-order scheme on 129 by 129 points: against the converged solution at Re = 100, u is
+    off by up to 0.005 and v by up to 0.009. One entry there, u = -0.04775 at y = 0.0703, is off by 0.0011 between
+    neighbours that are off by 0.0001, and is most likely a misprint of -0.0466; it stands here as published.
 
     Raises:
-        ConfigError: For a Reynolds number other than 100.
+        ConfigError: For a Reynolds number other than 100 and 1000.
 
     Ref: Ghia, Ghia, Shin, J. Comput. Phys. 48, 1982, tables I and II.
 
@@ -55,11 +68,11 @@ def ghia_centreline(
     >>> len(y), float(u[8])
     (17, -0.20581)
     """
-    if reynolds != 100:
+    if reynolds not in _GHIA:
         raise ConfigError(
-            f"reynolds is {reynolds:g}; the table holds 100 only. Use lid_driven_cavity for other values."
+            f"reynolds is {reynolds:g}; the tables are for 100 and 1000. Use lid_driven_cavity for other values."
         )
-    yu, xv = (torch.tensor(table, dtype=torch.float64) for table in (_GHIA_100_U, _GHIA_100_V))
+    yu, xv = (torch.tensor(table, dtype=torch.float64) for table in _GHIA[float(reynolds)])
     return yu[:, 0], yu[:, 1], xv[:, 0], xv[:, 1]
 
 

@@ -45,7 +45,7 @@ class CavityProblem:
             ],
             reference=self._reference(),
             network={"width": 32, "depth": 3},
-            points=1500,
+            points=3000,
             boundary_points=150,
             seconds=300.0,
         )

@@ -45,6 +45,16 @@ def test_ghias_table(flow):
     assert (flow(x, half)[1] - v).abs().max() < 0.01
 
 
+@pytest.mark.slow
+def test_ghias_table_at_a_thousand():
+    """The coarse scheme's own error: 0.7 % in u, 1.9 % in v."""
+    flow = lid_driven_cavity(1000.0)
+    y, u, x, v = ghia_centreline(1000.0)
+    half = torch.full_like(y, 0.5)
+    assert (flow(half, y)[0] - u).abs().max() < 0.007
+    assert (flow(x, half)[1] - v).abs().max() < 0.019
+
+
 def test_ghias_table_is_smooth_but_for_one_entry(flow):
     """Deviations of neighbours are alike, as a discretisation error's are; -0.04775 at y = 0.0703 stands out."""
     y, u, x, v = ghia_centreline(100.0)
@@ -172,6 +182,6 @@ def test_too_few_polynomials_for_the_reynolds_number_raise():
         lid_driven_cavity(1e5, n=6)
 
 
-def test_the_table_holds_one_reynolds_number():
-    with pytest.raises(ConfigError, match="holds 100 only"):
+def test_the_tables_hold_two_reynolds_numbers():
+    with pytest.raises(ConfigError, match="for 100 and 1000"):
         ghia_centreline(400.0)
