@@ -36,7 +36,7 @@ class FactorizedLinear(nn.Module):
         ConfigError: If the mean is not finite, or the deviation negative or not finite.
 
     Ref: Wang, Wang, Seidman, Perdikaris, *Random weight factorization improves the training of continuous neural
-    representations*, 2022, section 4.
+    representations*, 2022.
 
     >>> layer = FactorizedLinear(torch.eye(2), generator=torch.Generator().manual_seed(0))
     >>> layer(torch.tensor([[1.0, 2.0]])).tolist(), [tuple(p.shape) for p in layer.parameters()]

@@ -139,7 +139,7 @@ class FBPINN(nn.Module):
     point: k times that of one small network. Time grows with the number of boxes for a fixed number of points.
 
     Ref: Moseley, Markham, Nissen-Meyer, *Finite basis physics-informed neural networks (FBPINNs): a scalable domain
-    decomposition approach for solving differential equations*, 2021, section 4.
+    decomposition approach for solving differential equations*, 2021.
 
     >>> net = FBPINN(2, 1, subdomains=[4, 2], width=8, depth=1, generator=torch.Generator().manual_seed(0))
     >>> net(torch.zeros(5, 2)).shape, sum(p.numel() for p in net.parameters())

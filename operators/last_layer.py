@@ -67,8 +67,7 @@ def fit_last_layer(
     Raises:
         ConfigError: If values do not fit the points and fields, or something is not finite.
 
-    Ref: Wang, Li, Chen, Perdikaris, *PirateNets: physics-informed deep learning with residual adaptive networks*, 2024,
-    section 4.
+    Ref: Wang, Li, Chen, Perdikaris, *PirateNets: physics-informed deep learning with residual adaptive networks*, 2024.
 
     >>> from kjet.operators import PirateNet
     >>> net = PirateNet(1, 1, width=16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -58,8 +58,7 @@ class PirateNet(nn.Module):
         ConfigError: If a size is not positive, the embedding of Fourier features of odd size, a name unknown or the
             range empty.
 
-    Ref: Wang, Li, Chen, Perdikaris, *PirateNets: physics-informed deep learning with residual adaptive networks*, 2024,
-    section 4.
+    Ref: Wang, Li, Chen, Perdikaris, *PirateNets: physics-informed deep learning with residual adaptive networks*, 2024.
 
     >>> net = PirateNet(2, 1, width=16, depth=2, generator=torch.Generator().manual_seed(0))
     >>> x = torch.rand(5, 2, generator=torch.Generator().manual_seed(1))

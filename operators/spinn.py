@@ -42,7 +42,7 @@ class SPINN(nn.Module):
     Raises:
         ConfigError: If a size is not positive, the activation unknown or the range empty.
 
-    Ref: Cho, Nam, Yang, Yun, Hong, Park, *Separable physics-informed neural networks*, 2023, section 4.
+    Ref: Cho, Nam, Yang, Yun, Hong, Park, *Separable physics-informed neural networks*, 2023.
 
     >>> net = SPINN(3, 1, width=8, depth=2, rank=4, generator=torch.Generator().manual_seed(0))
     >>> net(torch.zeros(5, 3)).shape, net.on_grid([torch.linspace(0, 1, 20)] * 3).shape

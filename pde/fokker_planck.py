@@ -25,7 +25,7 @@ class FokkerPlanck(Equation):
     Raises:
         ConfigError: On recording, if the drift does not have one component for each spatial coordinate.
 
-    Ref: Risken, *The Fokker-Planck Equation*, 2nd ed., 1989, eq. (1.2).
+    Ref: Risken, *The Fokker-Planck Equation*, 2nd ed., 1989.
 
     >>> print(FokkerPlanck(drift=lambda x: -2 * x).record().describe())
     residual: u_t - 2 u - 2 x u_x - diffusion u_xx = 0

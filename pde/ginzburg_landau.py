@@ -22,7 +22,7 @@ class GinzburgLandau(Equation):
         saturation: g, in 1 / time.
         rotation: c, in 1 / time.
 
-    Ref: Aranson, Kramer, *The world of the complex Ginzburg-Landau equation*, 2002, eq. (1).
+    Ref: Aranson, Kramer, *The world of the complex Ginzburg-Landau equation*, 2002.
 
     >>> print(GinzburgLandau(coords=("x", "t")).record().describe())
     u: u_t - diffusion (u_xx - dispersion v_xx) - growth u + (u^2 + v^2) (saturation u - rotation v) = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .expression import Coordinate, Data, Expression, Field, Number, Parameter, Product, Sum, Total, _product
 from .recording import Recorded, _topological
@@ -44,13 +44,27 @@ def split_terms(recorded: Recorded) -> dict[str, Recorded]:
         for part in additive_terms(node):
             if isinstance(part, Number) and part._is(0):
                 continue
-            label = _short(str(part))
-            parts[label] = Sum(parts[label], part) if label in parts else part
-        found[name] = Recorded(parts, recorded.frame, recorded.estimator, recorded.scales)
+            text = str(part)
+            parts[text] = Sum(parts[text], part) if text in parts else part
+        named = dict(zip(_labels(parts), parts.values(), strict=True))
+        found[name] = Recorded(named, recorded.frame, recorded.estimator, recorded.scales)
     return found
 
 
 _LONGEST = 60
+
+
+def _labels(texts: Iterable[str]) -> list[str]:
+    """Shorten texts; those that begin alike are numbered."""
+    found: list[str] = []
+    for text in texts:
+        short, number = _short(text), 1
+        label = short
+        while label in found:
+            number += 1
+            label = f"{short} ({number})"
+        found.append(label)
+    return found
 
 
 def _short(text: str) -> str:

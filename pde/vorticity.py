@@ -17,7 +17,7 @@ class VorticityTransport2D(Equation):
     Args:
         reynolds: Reynolds number ``U L / nu``.
 
-    Ref: Batchelor, *An Introduction to Fluid Dynamics*, 1967, section 5.2.
+    Ref: Batchelor, *An Introduction to Fluid Dynamics*, 1967.
 
     >>> print(VorticityTransport2D().record().describe())
     transport: w_t + u w_x + v w_y - (w_xx + w_yy) / reynolds = 0

@@ -22,8 +22,7 @@ class AdvectionProblem:
 
     Reference: ``sin(x - c t)``, which passes c / (2 pi) times through the interval.
 
-    Ref: Krishnapriyan et al., *Characterizing possible failure modes in physics-informed neural networks*, 2021,
-    section 3.1.
+    Ref: Krishnapriyan et al., *Characterizing possible failure modes in physics-informed neural networks*, 2021.
 
     Attributes:
         velocity: c.

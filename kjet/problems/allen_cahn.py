@@ -12,6 +12,7 @@ import torch
 from ..constraints import Initial, Periodic
 from ..data import Interval, Time
 from ..data.solvers import PeriodicSolution, allen_cahn
+from ..errors import ConfigError
 from ..pde import AllenCahn
 from ..problem import Problem
 from ..registry import register
@@ -30,6 +31,10 @@ class AllenCahnProblem:
 
     diffusion: float = 1e-4
     reaction: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not self.diffusion > 0:
+            raise ConfigError(f"problem.diffusion must be positive; got {self.diffusion}")
 
     def build(self) -> Problem:
         """Make the problem."""

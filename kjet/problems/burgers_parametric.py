@@ -23,7 +23,7 @@ class BurgersParametricProblem:
     The viscosity is a coordinate without derivatives. Reference: ``(1 - tanh((x + 1/4 - t/2) / (4 nu))) / 2``, by the
     Cole-Hopf transformation of two exponentials: a front whose width is proportional to nu.
 
-    Ref: Whitham, *Linear and nonlinear waves*, 1974, section 4.3.
+    Ref: Whitham, *Linear and nonlinear waves*, 1974.
 
     Attributes:
         low: Smallest viscosity.

@@ -10,6 +10,7 @@ from typing import Any
 from ..constraints import Dirichlet
 from ..data import Rectangle
 from ..data.solvers import CavityFlow, lid_driven_cavity
+from ..errors import ConfigError
 from ..pde import NavierStokes2D
 from ..problem import Problem
 from ..registry import register
@@ -29,6 +30,10 @@ class CavityProblem:
     """
 
     reynolds: float = 100.0
+
+    def __post_init__(self) -> None:
+        if not self.reynolds > 0:
+            raise ConfigError(f"problem.reynolds must be positive; got {self.reynolds}")
 
     def build(self) -> Problem:
         """Make the problem."""

@@ -10,6 +10,7 @@ import torch
 
 from ..constraints import Dirichlet, On
 from ..data import Rectangle
+from ..errors import ConfigError
 from ..pde import Elasticity, manufactured
 from ..problem import Problem
 from ..registry import register
@@ -28,7 +29,7 @@ class ElasticityProblem:
     Reference: ``u = cos(2 pi x) sin(pi y)``, ``v = Q sin(pi x) y^4 / 4``, Q = 4, of which the body force is made.
 
     Ref: Haghighat, Raissi, Moure, Gomez, Juanes, *A physics-informed deep learning framework for inversion and
-    surrogate modeling in solid mechanics*, 2021, section 4.1.
+    surrogate modeling in solid mechanics*, 2021.
 
     Attributes:
         lam: First Lamé parameter.
@@ -38,10 +39,13 @@ class ElasticityProblem:
     lam: float = 1.0
     mu: float = 0.5
 
+    def __post_init__(self) -> None:
+        if not (self.mu > 0 and self.lam + self.mu > 0):
+            raise ConfigError(f"problem.mu and problem.lam + problem.mu must be positive; got {self.mu}, {self.lam}")
+
     def build(self) -> Problem:
         """Make the problem."""
-        fields = {"u": _u, "v": _v}
-        force = manufactured(Elasticity(lam=self.lam, mu=self.mu), fields)
+        force = manufactured(Elasticity(lam=self.lam, mu=self.mu), {"u": _u, "v": _v})
 
         def side(u: Any, v: Any, p: Any) -> dict[str, Any]:
             return {"v": v, "stress": (p.lam + 2 * p.mu) * u.x + p.lam * v.y}
@@ -53,9 +57,7 @@ class ElasticityProblem:
         return Problem(
             name="elasticity",
             equation=Elasticity(
-                lam=self.lam,
-                mu=self.mu,
-                force=lambda x, y: tuple(force[f"equilibrium_{name}"](x=x, y=y) for name in "xy"),
+                lam=self.lam, mu=self.mu, force=lambda x, y: tuple(force[f"equilibrium_{k}"](x=x, y=y) for k in "xy")
             ),
             domain=Rectangle(x=(0.0, 1.0), y=(0.0, 1.0)),
             conditions=[Dirichlet("bottom", u=0.0, v=0.0), On("left", side), On("right", side), On("top", top)],

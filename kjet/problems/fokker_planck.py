@@ -26,7 +26,7 @@ class FokkerPlanckProblem:
     Reference: the normal density of mean ``m e^(-theta t)`` and variance
     ``s^2 e^(-2 theta t) + D / theta (1 - e^(-2 theta t))``.
 
-    Ref: Risken, *The Fokker-Planck Equation*, 2nd ed., 1989, section 5.3.
+    Ref: Risken, *The Fokker-Planck Equation*, 2nd ed., 1989.
 
     Attributes:
         rate: theta.

@@ -32,8 +32,7 @@ class GinzburgLandauProblem:
 
     Reference: Fourier pseudo-spectral in space, fourth-order exponential Runge-Kutta in time.
 
-    Ref: Wang, Li, Chen, Perdikaris, *PirateNets: physics-informed deep learning with residual adaptive networks*, 2024,
-    section 5.4.
+    Ref: Wang, Li, Chen, Perdikaris, *PirateNets: physics-informed deep learning with residual adaptive networks*, 2024.
 
     Attributes:
         end: Last time.

@@ -30,8 +30,8 @@ class HeatComplexProblem:
 
     Reference: finite elements of degree 3, Runge-Kutta in time, whose steps grow from the sudden start.
 
-    Ref: Hao et al., *PINNacle: A comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023,
-    appendix B, heat equation on a complex geometry.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of heat equations on a complex geometry there.
     """
 
     def build(self) -> Problem:

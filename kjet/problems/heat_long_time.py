@@ -40,8 +40,8 @@ class HeatLongTimeProblem:
 
     Reference: Fourier pseudo-spectral, of the continuation that is odd in x and y, and exponential Runge-Kutta in time.
 
-    Ref: Hao et al., *PINNacle: A comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023,
-    appendix B, heat equation over a long time, for the form; there waves are shorter and the source turns its sign.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of heat equations over a long time there, with parameters of our own.
 
     Attributes:
         end: Last time; the source repeats after 8.

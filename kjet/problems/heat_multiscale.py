@@ -35,8 +35,8 @@ class HeatMultiscaleProblem:
 
     u = 0 on the boundary. Reference: the start times ``exp(-(1 + (waves / 500)^2) t)``.
 
-    Ref: Hao et al., *PINNacle: A comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023,
-    appendix B, multi-scale heat equation.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of multi-scale heat equations there.
 
     Attributes:
         waves: Half waves in x.

@@ -27,8 +27,8 @@ class HeatVaryingProblem:
 
     Reference: finite elements of degree 4, Runge-Kutta in time.
 
-    Ref: Hao et al., *PINNacle: A comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023,
-    appendix B, heat equation with varying coefficients, whose coefficient is a table.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of heat equations with varying coefficients there, with parameters of our own.
 
     Attributes:
         contrast: Logarithm of the largest conductivity over the typical one, about.

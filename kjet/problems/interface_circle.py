@@ -24,7 +24,7 @@ class InterfaceCircleProblem:
     ``q = (1 - contrast) / (1 + contrast)``: ``u = (1 + q) x`` in the disk and ``u = x (1 + q / (4 (x^2 + y^2)))``
     outside of it, a field that is uniform far away.
 
-    Ref: Jackson, *Classical Electrodynamics*, 3rd ed., 1999, section 4.4, for the sphere.
+    Ref: Jackson, *Classical Electrodynamics*, 3rd ed., 1999, for the sphere.
     """
 
     contrast: float = 10.0

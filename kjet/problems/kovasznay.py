@@ -8,6 +8,7 @@ from typing import Any
 from ..constraints import Dirichlet
 from ..data import Rectangle
 from ..data.solvers import kovasznay
+from ..errors import ConfigError
 from ..pde import NavierStokes2D
 from ..problem import Problem
 from ..registry import register
@@ -24,6 +25,10 @@ class KovasznayProblem:
     """
 
     reynolds: float = 40.0
+
+    def __post_init__(self) -> None:
+        if not self.reynolds > 0:
+            raise ConfigError(f"problem.reynolds must be positive; got {self.reynolds}")
 
     def build(self) -> Problem:
         """Make the problem."""

@@ -11,6 +11,7 @@ import torch
 from ..constraints import Dirichlet, On
 from ..data import Polygon
 from ..data.solvers import CellMesh, FemFlow, flow_fem
+from ..errors import ConfigError
 from ..pde import NavierStokes2D
 from ..problem import Problem
 from ..registry import register
@@ -32,14 +33,18 @@ class NavierStokesBackstepProblem:
 
     Reference: Taylor and Hood's finite elements, on a mesh that is finer at the step.
 
-    Ref: Hao et al., *PINNacle: A comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023,
-    appendix B, back-step flow, for the question; there Re = 100 and only the pressure is given at the outlet.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of flows over a backward step there, with parameters of our own.
 
     Attributes:
         reynolds: Reynolds number, from the largest speed and the height of the inlet.
     """
 
     reynolds: float = 50.0
+
+    def __post_init__(self) -> None:
+        if not self.reynolds > 0:
+            raise ConfigError(f"problem.reynolds must be positive; got {self.reynolds}")
 
     def build(self) -> Problem:
         """Make the problem."""

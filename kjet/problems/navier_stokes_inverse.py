@@ -44,7 +44,7 @@ class NavierStokesInverseProblem(MeasurementOptions):
     Reference: decaying vortices of Taylor and Green that drift. Without the drift the pressure would balance advection
     of any strength, and velocities would not tell it.
 
-    Ref: Raissi, Perdikaris, Karniadakis, *Physics-informed neural networks*, 2019, section 4.1.1, for the question.
+    Ref: Raissi, Perdikaris, Karniadakis, *Physics-informed neural networks*, 2019, for the question.
 
     Attributes:
         viscosity: The value to be found.

@@ -42,7 +42,7 @@ class NavierStokesTorusProblem:
     The start is a sum of four modes of different lengths, which stir each other.
 
     Reference: Fourier pseudo-spectral, fourth-order exponential Runge-Kutta in time. Ref: Wang, Sankaran, Perdikaris,
-    *Respecting causality for training physics-informed neural networks*, 2024.
+    *Respecting causality for training physics-informed neural networks*, 2024; the start is our own.
     """
 
     reynolds: float = 100.0

@@ -29,8 +29,8 @@ class Poisson3DCompositeProblem:
 
     Reference: ``u = w(z) + sin(pi x) sin(pi y) cos(pi z) / 2``, of which f is made; w has the flux ``a w' = 1``.
 
-    Ref: Hao et al., *PINNacle: A comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023,
-    appendix B, three-dimensional Poisson equation, for the question; there a jumps and the reference is computed.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of Poisson equations in three dimensions there, with parameters of our own.
 
     Attributes:
         ratio: Larger coefficient over the smaller.

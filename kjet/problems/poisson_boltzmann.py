@@ -41,8 +41,8 @@ class PoissonBoltzmannProblem:
 
     ``f = 10 (17 + x^2 + y^2) sin(pi x) sin(4 pi y)``. Reference: finite elements of degree 4.
 
-    Ref: Hao et al., *PINNacle: A comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023,
-    appendix B, Poisson-Boltzmann equation, irregular geometry.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of Poisson-Boltzmann equations on an irregular geometry there.
 
     Attributes:
         k: Inverse of the length over which charges are screened.

@@ -24,8 +24,8 @@ class PoissonHolesProblem:
 
     Reference: finite elements of degree 4.
 
-    Ref: Hao et al., *PINNacle: A comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023,
-    appendix B, Poisson equation, classic.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of Poisson equations with holes there.
     """
 
     def build(self) -> Problem:

@@ -27,8 +27,8 @@ class PoissonInverseProblem(MeasurementOptions):
 
     Reference: ``u = sin(pi x) sin(pi y)``, of which f is made.
 
-    Ref: Hao et al., *PINNacle: A comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023,
-    appendix B, Poisson inverse problem, for the question; there a is a function without parameters.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of inverse Poisson problems there, with parameters of our own.
 
     Attributes:
         background: Conductivity far from the centre.

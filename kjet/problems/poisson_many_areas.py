@@ -29,8 +29,8 @@ class PoissonManyAreasProblem:
 
     Reference: finite elements of degree 4.
 
-    Ref: Hao et al., *PINNacle: A comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023,
-    appendix B, Poisson equation with many subdomains, whose coefficient is a table.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of Poisson equations with many subdomains there, with parameters of our own.
 
     Attributes:
         areas: Number of areas along each axis.

@@ -23,8 +23,8 @@ class PoissonNDProblem:
 
     Reference: ``u = sum_i sin(pi x_i / 2)``.
 
-    Ref: Hao et al., *PINNacle: A comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023,
-    appendix B, N-dimensional Poisson equation.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of Poisson equations in many dimensions there.
 
     Attributes:
         dim: Number of dimensions.

@@ -26,7 +26,7 @@ class RobinInverseProblem(MeasurementOptions):
     Reference: ``1 - s x + b(x) cos(pi y)`` with ``s = transfer (1 - ambient) / (1 + transfer)`` and b the combination
     of cosh and sinh of ``pi (1 - x)`` that fits.
 
-    Ref: Beck, Blackwell, St. Clair, *Inverse Heat Conduction*, 1985, chapter 1, for the question.
+    Ref: Beck, Blackwell, St. Clair, *Inverse Heat Conduction*, 1985, for the question.
 
     Attributes:
         transfer: Coefficient of heat transfer, over the conductivity.

@@ -29,7 +29,7 @@ class SchrodingerProblem:
 
     Reference: split steps of fourth order in time, Fourier in space; to 1e-5, as the start has a kink at the ends.
 
-    Ref: Raissi, Perdikaris, Karniadakis, *Physics-informed neural networks*, 2019, section 3.1.1.
+    Ref: Raissi, Perdikaris, Karniadakis, *Physics-informed neural networks*, 2019.
 
     Attributes:
         half_length: L.

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..constraints import Dirichlet, Observations
 from ..data import Rectangle
+from ..errors import ConfigError
 from ..pde import Coefficient, Equation, Expression, Parameters, lap
 from ..problem import Problem
 from ..registry import register
@@ -34,13 +35,17 @@ class StokesProblem:
 
     Reference: ``u = x y^3``, ``v = (x^4 - y^4) / 4``, ``p = viscosity (3 x^2 y - y^3)``.
 
-    Ref: Elman, Silvester, Wathen, *Finite Elements and Fast Iterative Solvers*, 2nd ed., 2014, example 3.1.4.
+    Ref: Elman, Silvester, Wathen, *Finite Elements and Fast Iterative Solvers*, 2nd ed., 2014.
 
     Attributes:
         viscosity: Viscosity; it is the unit of the pressure.
     """
 
     viscosity: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.viscosity > 0:
+            raise ConfigError(f"problem.viscosity must be positive; got {self.viscosity}")
 
     def build(self) -> Problem:
         """Make the problem."""

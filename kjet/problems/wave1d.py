@@ -23,8 +23,7 @@ class Wave1DProblem:
 
     Reference: ``sin(pi x) cos(c pi t) + sin(m pi x) cos(m c pi t) / 2``.
 
-    Ref: Wang, Yu, Perdikaris, *When and why PINNs fail to train: a neural tangent kernel perspective*, 2022, section
-    7.3.
+    Ref: Wang, Yu, Perdikaris, *When and why PINNs fail to train: a neural tangent kernel perspective*, 2022.
 
     Attributes:
         speed: c.

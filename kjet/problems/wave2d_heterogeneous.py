@@ -33,8 +33,8 @@ class Wave2DHeterogeneousProblem:
 
     Reference: Fourier pseudo-spectral in space, fourth-order Runge-Kutta in time.
 
-    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks*, 2023, appendix B, for a
-    medium drawn at random.
+    Ref: Hao et al., *PINNacle: a comprehensive benchmark of physics-informed neural networks for solving PDEs*, 2023;
+    after the class of waves in a heterogeneous medium there, with parameters of our own.
 
     Attributes:
         contrast: a.

@@ -27,7 +27,7 @@ class WaveLongTimeProblem:
     frequencies have no common period, so that the motion never repeats; ten units of time hold seven and eleven of
     their periods.
 
-    Ref: Courant, Hilbert, *Methods of Mathematical Physics*, volume 1, 1953, chapter V, section 5.
+    Ref: Courant, Hilbert, *Methods of Mathematical Physics*, volume 1, 1953.
 
     Attributes:
         end: Last time.

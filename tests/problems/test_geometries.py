@@ -112,6 +112,10 @@ def test_flow_of_another_reynolds_number():
         (lambda: HeatMultiscaleProblem(waves=0), "problem.waves must be at least 1; got 0"),
         (lambda: HeatLongTimeProblem(end=0.0), "problem.end must be positive; got 0.0"),
         (lambda: PoissonManyAreasProblem(areas=0), "problem.areas must be positive; got 0"),
+        (lambda: NavierStokesBackstepProblem(reynolds=-5.0), "problem.reynolds must be positive; got -5.0"),
+        (lambda: StokesProblem(viscosity=0.0), "problem.viscosity must be positive; got 0.0"),
+        (lambda: ElasticityProblem(mu=-1.0), "must be positive; got -1.0, 1.0"),
+        (lambda: ElasticityProblem(lam=-0.5), "must be positive; got 0.5, -0.5"),
         (lambda: Poisson3DCompositeProblem(ratio=-1.0), "problem.ratio must be positive; got -1.0"),
     ],
 )

@@ -22,7 +22,14 @@ from kjet.jets import GradientProducts, reference
 from kjet.operators import MLPConfig
 from kjet.pde import Piecewise, Recorded, Unknown, Values
 from kjet.problem import Problem
-from kjet.problems import CavityProblem, HeatInverseProblem, KovasznayProblem, Poisson5DProblem, SchrodingerProblem
+from kjet.problems import (
+    AllenCahnProblem,
+    CavityProblem,
+    HeatInverseProblem,
+    KovasznayProblem,
+    Poisson5DProblem,
+    SchrodingerProblem,
+)
 from kjet.registry import names, resolve
 
 NAMES = names("problem")
@@ -290,6 +297,9 @@ def test_parameters_reach_equation_and_reference():
     ("make", "message"),
     [
         (lambda: Poisson5DProblem(dim=0), "problem.dim must be at least 1; got 0"),
+        (lambda: AllenCahnProblem(diffusion=-1e-4), "problem.diffusion must be positive; got -0.0001"),
+        (lambda: CavityProblem(reynolds=0.0), "problem.reynolds must be positive; got 0.0"),
+        (lambda: KovasznayProblem(reynolds=-40.0), "problem.reynolds must be positive; got -40.0"),
         (lambda: HeatInverseProblem(sensors=0), "problem.sensors must be positive; got 0"),
         (lambda: HeatInverseProblem(diffusivity=-1.0), "problem.diffusivity must be positive"),
         (lambda: HeatInverseProblem(noise=-0.1), "problem.noise must not be negative"),
