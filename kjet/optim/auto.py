@@ -24,6 +24,7 @@ _METHODS: dict[str, Optimizer] = {
     "warm_up": SOAP(learning_rate=3e-3, schedule="constant"),
 }
 _JACOBIAN = 2**28  # entries of the greatest Jacobian that is formed: 2 GiB in float64
+_TINY = 1e-300
 _WARM_UP = 300  # first-order steps that are worth looking back at
 _FIRST_ORDER: dict[str, FirstOrder] = {
     "soap": SOAP(learning_rate=3e-3, decay_steps=10_000, decay_rate=0.1),
@@ -40,9 +41,11 @@ class Auto:
     - Self-scaled Broyden where residuals are too many for a Jacobian and parameters at most ``max_dense``.
     - For larger networks SOAP, which needs no line search and leaves the plateaus of the start, then L-BFGS.
 
-    When over a quarter of the work done so far the loss has not fallen by a factor of ``10**stagnation``, the other
-    curvature method takes over, Broyden for Gauss-Newton and Gauss-Newton for Broyden, for the work of
-    ``trial_steps`` steps or for as long as it gains more. SOAP hands over to L-BFGS in the same way, for good.
+    When twice in a row, over a quarter of the work done so far, the loss has not fallen by a factor of
+    ``10**stagnation``, the other curvature method takes over, Broyden for Gauss-Newton and Gauss-Newton for Broyden,
+    for the work of ``trial_steps`` steps or for as long as it gains more. SOAP hands over to L-BFGS in the same way,
+    for good. Where points are drawn anew, it is the loss at new points that counts, before the first step on them: that
+    at the points of a step falls on while the network does nothing but fit those.
 
     Where directions are random, losses of different draws cannot be compared and the curvature of one draw says little
     of the next: SOAP averages it. Beyond ``max_curvature`` parameters that costs more than it gains, and Adam is left.
@@ -92,7 +95,18 @@ class Auto:
     def refresh(self, state: State) -> State:
         """Tell the method in use that the objective changed."""
         own, inner = _split(state)
-        return _join(own, self._method(own["method"]).refresh(inner)) if own["method"] else state
+        if not own["method"]:
+            return state
+        return _join(own | {"fresh": True, "moving": True}, self._method(own["method"]).refresh(inner))
+
+    def begin_anew(self, state: State) -> State:
+        """Tell that the objective is another one, whose losses cannot be compared with those before."""
+        told = self.refresh(state)
+        if "mark_loss" not in told:
+            return told
+        for key in ("seen", "views"):
+            told.pop(key, None)
+        return told | {"mark_loss": math.inf, "best": math.inf, "idle": 0}
 
     def resample_every(self, state: State) -> int:
         """Steps between two draws of points: what the method in use asks for."""
@@ -111,6 +125,9 @@ class Auto:
         done = self._method(own["method"]).step(objective, theta, inner)
         if own["method"] in _FIRST_ORDER:
             return _replace(done, _join(own, done.state), done.status)
+        if own.pop("fresh", False):
+            decades = math.log10(max(float(objective.loss(theta)), _TINY))
+            own |= {"seen": float(own.get("seen", 0.0)) + decades, "views": int(own.get("views", 0)) + 1}
         own["work"] = float(own["work"]) + self._work(own, done)
         return self._watch(_replace(done, _join(own, done.state), done.status))
 
@@ -174,18 +191,25 @@ class Auto:
         state |= {"count": count, "best": min(done.loss, float(state["best"]))}
         if "trial" not in state and count == (_WARM_UP if first else self.trial_steps):
             state |= {"trial": work, "look": work}
-        if work < float(state["look"]) and not stuck:
+        unseen = bool(state.get("moving", False)) and "seen" not in state
+        if (work < float(state["look"]) or unseen) and not stuck:
             return done
-        gained = math.log10(max(float(state["mark_loss"]), 1e-300) / max(float(state["best"]), 1e-300))
+        best = float(state["best"])
+        if "seen" in state:  # losses at new points scatter: their geometric mean
+            best = 10.0 ** (float(state.pop("seen")) / int(state.pop("views")))
+        gained = math.log10(max(float(state["mark_loss"]), _TINY) / max(best, _TINY))
         trial = float(state.get("trial", work))
-        state |= {"mark_loss": state["best"], "best": math.inf, "look": work + max(trial, 0.25 * work)}
+        state |= {"mark_loss": best, "best": math.inf, "look": work + max(trial, 0.25 * work)}
         other = self._other(state)
         before, state["stuck"] = bool(state.get("stuck", False)), stuck
-        if other is None or (gained >= self.stagnation and not stuck):
+        idle = int(state.get("idle", 0)) + 1 if gained < self.stagnation else 0
+        state["idle"] = idle
+        if other is None or (idle < 2 and not stuck):
             return done
         if stuck and before and gained < self.stagnation:
             state["stuck"] = False  # neither can go on here: only new points can help
             return done
+        state["idle"] = 1  # one look is enough for the other one
         # The other one proves itself within the work of a trial, or hands back what was put aside for it here.
         state |= {"look": work + trial}
         state["why"] = f"{other}: {state['phase']} gained {max(gained, 0.0):.2f} decades since the last look"

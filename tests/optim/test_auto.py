@@ -126,6 +126,24 @@ def test_progress_does_not_change_the_method(kit):
     assert set(methods(history)) == {"gauss_newton"}
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_gains_are_not_measured_across_objectives(kit, told):
+    """A harder objective whose loss is larger by far is no stagnation."""
+    easy, hard = kit.tanh_regression(), kit.tanh_regression()
+    hard.objective.function = lambda theta, f=hard.objective.function: 1e4 * f(theta)
+    theta, state = easy.theta.clone(), AUTO.init(easy.theta)
+    for _ in range(6):
+        done = AUTO.step(easy.objective, theta, state)
+        theta, state = done.theta, done.state
+    state = AUTO.begin_anew(state) if told else AUTO.refresh(state)
+    used, theta = [], easy.theta.clone()
+    for _ in range(11):
+        done = AUTO.step(hard.objective, theta, AUTO.refresh(state))
+        theta, state = done.theta, done.state
+        used.append(int(state.get("idle", 0)))
+    assert (max(used) == 0) == told
+
+
 @pytest.mark.parametrize(
     ("residuals", "most", "entries", "method"),
     [
@@ -144,6 +162,24 @@ def test_the_size_picks_the_method(kit, monkeypatch, residuals, most, entries, m
     assert done.state["method"] == method
     assert f"{residuals} residuals of 20 parameters" in done.state["why"]
     assert case.objective.calls["jacobian"] == (method == "gauss_newton")
+
+
+def test_new_points_tell_what_was_gained(kit):
+    """Steps that fit their own points, and nothing else, are no progress; the method is changed."""
+
+    def noise(k):
+        generator = torch.Generator().manual_seed(k)
+        target = torch.randn(300, generator=generator, dtype=torch.float64)
+        return kit.Residuals(lambda theta: theta - target)
+
+    theta, state = torch.zeros(300, dtype=torch.float64), AUTO.init(torch.zeros(300))
+    used = []
+    for k in range(30):
+        done = AUTO.step(noise(k), theta, state)
+        used.append(done.state["method"])
+        assert done.loss < 1e-6 or used[-1] == "ssbroyden"
+        theta, state = done.theta, AUTO.refresh(done.state)
+    assert "ssbroyden" in used
 
 
 def test_large_networks_warm_up_before_lbfgs(kit, monkeypatch):
@@ -177,7 +213,7 @@ def test_refresh_keeps_the_curvature_of_the_method_in_use(kit):
     last = next(step for step in reversed(take(case, 60)) if step.state["method"] == "ssbroyden")
     fresh = AUTO.refresh(last.state)
     own = {key for key in last.state if not key.startswith("inner.")}
-    assert {key for key in fresh if not key.startswith("inner.")} == own
+    assert {key for key in fresh if not key.startswith("inner.")} == own | {"fresh", "moving"}
     assert "inner.loss" in last.state
     assert "inner.loss" not in fresh
     assert fresh["inner.inverse_hessian"] is last.state["inner.inverse_hessian"]

@@ -190,7 +190,7 @@ def test_resuming_is_bit_for_bit(tmp_path, optimizer, adaptive, problem):
 
 def make_auto(**options: Any) -> Trainer:
     # gains of a thousand decades are too little: the methods take turns
-    return trainer(rod(), Auto(trial_steps=2, stagnation=1e3), width=6, **options)
+    return trainer(rod(), Auto(trial_steps=2, stagnation=1e3), SamplerConfig(every=2), width=6, **options)
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +297,17 @@ def test_stops_at_once_where_nothing_can_be_drawn_anew():
     loop.fit()
     assert (loop.step, loop.status) == (2, "completed")
     assert loop.reason == "no further decrease: told to stop"
+
+
+def test_a_run_that_stalled_still_knows_why_when_it_is_resumed(tmp_path):
+    make = lambda **options: trainer(rod(), Scripted([Status.STALLED]), SamplerConfig(adaptive="none"), **options)  # noqa: E731
+    with RunDirectory.create(tmp_path / "run") as run:
+        make(run=run, max_steps=50).fit()
+    with RunDirectory.open(tmp_path / "run") as run:
+        loop = make(run=run, max_steps=60)
+        loop.restore(load_checkpoint(run.path))
+        loop.fit()
+    assert (loop.step, loop.reason) == (1, "no further decrease: told to stop")
 
 
 def test_stalls_draw_new_points_three_times():
