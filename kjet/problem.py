@@ -82,6 +82,10 @@ class Problem:
             raise ConfigError(f'conditions must be a list; got the condition "{self.conditions.name}" alone')
         if self.dtype not in _DTYPES:
             raise ConfigError(unknown("dtype", self.dtype, _DTYPES, "the problem"))
+        for name in ("windows", "harmonics"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+                raise ConfigError(f"{name} of a problem must be a positive whole number; got {value!r}")
         seen: set[str] = set()
         for condition in self.conditions:
             if not isinstance(condition, Condition):

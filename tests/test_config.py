@@ -225,6 +225,11 @@ def test_a_suggestion_for_another_network_is_left_out() -> None:
             r"optimizer\.adaptive is perhaps; it takes true or false",
         ),
         (["seed=abc"], r"seed is abc; it takes a whole number"),
+        (["operator=fbpinn", "operator.subdomains=4"], r"operator\.subdomains takes a list: operator\.subdomains=\["),
+        (
+            ["curriculum.start={nu: 0.1}"],
+            r'curriculum=none has no settings, and "start" is given; choose the curriculum that has it',
+        ),
         (["operator.hidden=[8,x]"], r"operator\.hidden\[1\] is x; it takes a whole number"),
         (["problem.nu=null"], r"problem\.nu cannot be null"),
         (["optimizer=adam", "optimizer.betas=[0.5]"], r"optimizer\.betas takes 2 values; got \[0\.5\]"),
@@ -562,7 +567,7 @@ def test_a_group_that_is_chosen_anew_starts_from_its_defaults(tmp_path: Path) ->
         ("trainer.precision=full", r"keeps its trainer\.precision"),
         ("experiment=burgers", r"cannot be combined with resume="),
         ("debug=default", r"cannot be combined with resume="),
-        ("hydra.run.dir=x", r"cannot be combined with resume="),
+        ("hydra.run.dir=x", r"cannot be combined with resume=; a run goes on in its own directory"),
     ],
 )
 def test_what_defines_a_run_cannot_change(tmp_path: Path, further: str, message: str) -> None:

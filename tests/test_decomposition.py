@@ -14,6 +14,7 @@ from kjet.operators import FBPINNConfig, MLPConfig, Regional
 from kjet.pde import Heat, NavierStokes2D, Piecewise, Poisson, Unknown
 from kjet.problem import Problem
 from kjet.problems import (
+    AdvectionProblem,
     BurgersProblem,
     InterfaceCircleProblem,
     KovasznayProblem,
@@ -198,3 +199,11 @@ def test_scales_divide_residuals_and_fluxes():
 def test_materials_converge(name):
     solution = kjet.solve(name().build(), max_seconds=30, progress=False)
     assert solution.errors["u"]["rel_l2"] < 1e-3
+
+
+def test_windows_of_time_are_not_suggested_for_regions():
+    problem = AdvectionProblem().build()
+    assert problem.windows > 1
+    split = decomposed(problem, x=[float(problem.domain.bounds[0].mean())])
+    settings = {"network": MLPConfig(width=4, depth=1), "optimizer": "adam", "max_steps": 1, "progress": False}
+    assert kjet.solve(split, **settings).status == "completed"

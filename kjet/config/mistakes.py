@@ -23,6 +23,7 @@ __all__ = ["explained"]
 
 _CONVERSION = re.compile(r"Value '(?P<value>.*)' (of type '.*' could not be converted to|is not a valid) (?P<kind>\w+)")
 _KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "Path": "a path"}
+_NO_LIST = re.compile(r"Invalid value assigned: \w+ is not a ListConfig")
 _FILE = re.compile(r"In '?(?P<name>[^':]+)'?: ")
 
 
@@ -70,6 +71,8 @@ def _explain(error: BaseException, where: str, groups: Sequence[str]) -> str:
     match = _CONVERSION.match(first)
     if match and match["kind"] in _KINDS:
         return f"{prefix}{key} is {match['value']}; it takes {_KINDS[match['kind']]}"
+    if _NO_LIST.match(first):
+        return f"{prefix}{key} takes a list: {key}=[...]"
     if first.endswith("is not Optional"):
         return f"{prefix}{key} cannot be null; leave it out for the default"
     return f"{prefix}{key}: {first}"
@@ -81,6 +84,8 @@ def _unknown_key(error: OmegaConfBaseException, key: str, groups: Sequence[str])
         return f"{key}: a configuration is data and names no code; choose a component by its name"
     node = error.parent_node
     known = [str(option) for option in node] if isinstance(node, DictConfig) else []
+    if known == ["name"] and isinstance(node, DictConfig):
+        return f'{parent}={node["name"]} has no settings, and "{name}" is given; choose the {parent} that has it'
     return unknown("key", name, [*known, *(groups if not parent else ())], parent or "the configuration")
 
 

@@ -116,7 +116,8 @@ def resumed_overrides(directory: str | Path, further: Sequence[str]) -> list[str
     for override in given:
         key = override.key_or_group
         if key in FILE_GROUPS or key.startswith("hydra.run"):
-            raise ConfigError(f"{override.input_line} cannot be combined with resume=; give single values instead")
+            advice = "give single values instead" if key in FILE_GROUPS else "a run goes on in its own directory"
+            raise ConfigError(f"{override.input_line} cannot be combined with resume=; {advice}")
         if key.split(".")[0] in _FIXED or key in _FIXED_ALONE:
             raise ConfigError(f"{override.input_line}: a resumed run keeps its {key}; start a new run to change it")
         chosen.add(key)

@@ -106,7 +106,10 @@ class Job:
     def own(self) -> dict[str, Any]:
         """Return what a summary says of the settings."""
         plain = dict(self.estimating.plain)
-        return {"constraint": dataclasses.asdict(self.imposing), "estimator": plain, "seed": self.seed}
+        return {
+            "constraint": dataclasses.asdict(self.imposing), "sampler": dataclasses.asdict(self.sampling),
+            "estimator": plain, "seed": self.seed,
+        }  # fmt: skip
 
 
 def run_job(job: Job, run_dir: Path | None, resume: bool) -> Solution:

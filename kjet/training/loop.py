@@ -78,6 +78,7 @@ class Trainer:
     _last_draw: int = 0
     _last_comparison: int = 0
     _stalls: int = 0
+    _cause: str = ""
     _phase: str = ""
     _weights: State = field(default_factory=dict)
     _last_weighing: int = 0
@@ -153,7 +154,7 @@ class Trainer:
         elif self._tolerable():
             self._conclude(f"loss below {self.settings.tolerance:g}")
         elif self._stalls > _DRAWS_WITHOUT_PROGRESS:
-            self._conclude(f"no further decrease: {self.reason}")
+            self._conclude(f"no further decrease: {self._cause}")
         return self.status != "running"
 
     def _tolerable(self) -> bool:
@@ -187,7 +188,7 @@ class Trainer:
             self._stalls = 0
         else:
             self._stalls += 1
-            self.reason = done.reason
+            self._cause = done.reason
             _logger.info("step %d: %s (%s)", self.step, done.status, done.reason)
             if done.status is Status.NOISE_FLOOR and self.settings.dtype == "float32":
                 _logger.warning("float32 resolves no further decrease of the loss; use trainer.dtype=float64")
@@ -237,7 +238,8 @@ class Trainer:
         values = self.curriculum.values(self.problem, stage)
         self.objective = with_values(self.objective, self.problem, values)
         if self.step:
-            self.state = self.optimizer.refresh(self.state)
+            told = self.optimizer.begin_anew if isinstance(self.optimizer, Auto) else self.optimizer.refresh
+            self.state = told(self.state)
         words = ", ".join(f"{name} = {value:.4g}" for name, value in values.items())
         last = "; training goes on with the values of the problem" if stage == self.curriculum.stages else ""
         _logger.info("step %d: %s%s", self.step, words, last)
@@ -275,8 +277,7 @@ class Trainer:
     def _new_points(self) -> dict[str, Points]:
         domain, terms = self.problem.domain, self.objective.terms
         new: dict[str, Points] = {}
-        first = self.sampler.points or self.problem.points
-        rule = self.sampler.renewal(self._redrawn, first)
+        rule = self.sampler.renewal(self._redrawn, self.sampler.points or self.problem.points)
         if rule is not None:
             scores, generator = self.objective.scores, self.draw.generator
             new["equation"] = rule.renew(scores, terms[0].points, self._fresh, generator=generator)
@@ -345,7 +346,7 @@ class Trainer:
             "optimizer": scalars, "method": label(self.optimizer), "seconds": self.seconds,
             "precision": self.settings.precision,
             "loss": self.loss if math.isfinite(self.loss) else None,
-            "last_draw": self._last_draw, "stalls": self._stalls, "history": self.history,
+            "last_draw": self._last_draw, "stalls": self._stalls, "cause": self._cause, "history": self.history,
             "estimator": None if source is None else source.state_dict(), "last_comparison": self._last_comparison,
             "measures": {t.name: t.points.measure for t in self.objective.terms},
             "weighing": weights, "last_weighing": self._last_weighing, "stage": self._stage,
@@ -388,7 +389,7 @@ class Trainer:
         self.step, self.seconds = checkpoint.step, float(meta["seconds"])
         self.loss = math.inf if meta["loss"] is None else float(meta["loss"])
         self._last_draw, self._stalls, self.history = meta["last_draw"], meta["stalls"], list(meta["history"])
-        self._last_comparison = int(meta.get("last_comparison", 0))
+        self._cause, self._last_comparison = meta.get("cause", ""), int(meta.get("last_comparison", 0))
         self._last_weighing = int(meta.get("last_weighing", 0))
 
     def _course(self) -> dict[str, str | None]:

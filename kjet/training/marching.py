@@ -63,8 +63,8 @@ def march(job: Job, run_dir: Path | None, resume: bool) -> Solution:
     check_windows(job.problem)
     if job.curriculum is not None:
         raise ConfigError(
-            "a curriculum would lead each window through its easy values again, from a state of the problem's own; "
-            "leave out trainer.windows or curriculum"
+            "a curriculum would lead each window of time through its easy values again, from a state of the problem's "
+            "own; use trainer.windows=1, or leave out the curriculum"
         )
     limits = window_limits(job)
     edges = window_edges(job.problem, job.settings.windows or 1)
@@ -157,11 +157,12 @@ class _Course:
         folder = None if self.run is None else self.run.path / f"window_{k + 1:02d}"
         if folder is not None and k < self._finished:
             solution = load(folder, problem=problem, network=self._network(), estimator=None)
+            solution.model.to(device=self.job.settings.device)
         else:
             if k == self._finished and self._resumed and self.run is not None:
                 self.run.truncate_metrics(self.steps)
             _logger.info("window %d of %d: from time %.4g to %.4g", k + 1, len(self.edges) - 1, start, end)
-            solution = run_job(self._part(problem, settings, before), folder, _can_resume(folder))
+            solution = run_job(self._part(problem, settings, before), folder, self._resumed and _can_resume(folder))
         solution.model.requires_grad_(False)
         self._add(k, solution)
         return solution
@@ -209,7 +210,9 @@ class _Course:
         draw = job.draw(generator)
         objective = build_objective(problem, model, soft, job.sampling, draw, job.imposing.weight, job.estimating)
         last = self.done[-1]
-        whole = Solution(model, problem, last.status, last.reason, self.history, network=last.network)
+        counted = f"{len(self.done)} windows of time, the last one after {last.reason}"
+        reason = counted if last.status == "completed" else last.reason
+        whole = Solution(model, problem, last.status, reason, self.history, network=last.network)
         whole.objective = objective
         error = ErrorMeter(problem, model, settings.test_points, dtype, device)
         trivial = error.trivial()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..constraints import Condition, Dirichlet, Draw, Initial, Periodic
+from ..constraints import Condition, Dirichlet, Draw, Initial, Observations, Periodic
 from ..constraints.conditions import _split
 from ..data import Domain, Points
 from ..data.geometry.scaled import scaled_domain
@@ -20,6 +20,7 @@ from ..pde.scaling import Scale, ScaledEquation, Scales, rescale_recorded
 from ..problem import Problem
 from ..typing import Float, Tensor
 from .model import Model
+from .reference import ErrorMeter
 from .settings import SamplerConfig
 from .setup import build_objective
 from .solution import Solution
@@ -59,7 +60,7 @@ class DimensionlessProblem:
         return f"{self.scales.describe()}\n{equation.describe()}"
 
     def physical(self, solution: Solution) -> Solution:
-        """Return a solution of the dimensionless problem in units.
+        """Return a solution of the dimensionless problem in units, its errors measured anew.
 
         Its network is wrapped, so that it has to be passed to :func:`kjet.load`; better save the dimensionless one.
 
@@ -83,7 +84,11 @@ class DimensionlessProblem:
         generator = torch.Generator(device=like.device).manual_seed(0)
         draw = Draw(sampling.sampler(original.domain.dim), generator, like.dtype, like.device)
         objective = build_objective(original, model, original.conditions, sampling, draw)
-        info = {**solution.info, "problem": original.name}
+        # relative errors depend on the offsets of the fields
+        meter = ErrorMeter(original, model, solution.info.get("test_points"), like.dtype, like.device)
+        trivial = meter.trivial()
+        info = {**solution.info, "problem": original.name, "errors": meter.errors()}
+        info["trivial_error"] = None if trivial is None else trivial[1]
         return Solution(model, original, solution.status, solution.reason, solution.history, info, None, objective)
 
 
@@ -227,12 +232,16 @@ def _condition(
     condition: Condition, problem: Problem, scales: Scales, x: Tensor, known: Mapping[str, float],
     values: Mapping[str, float],
 ) -> Condition:  # fmt: skip
-    """Keep the kinds of conditions that can be exact by construction; wrap the others."""
+    """Keep observations and the kinds of conditions that can be exact by construction; wrap the others."""
     if type(condition) is Periodic:
         return condition
     if type(condition) is Dirichlet:
         made = {k: _value(v, scales, scales.fields[k], scales.fields[k].size) for k, v in condition.values.items()}
         return Dirichlet(condition.part, condition.name, **made)
+    if type(condition) is Observations and condition.values.keys() <= scales.fields.keys():
+        columns = {k: scales.coords[k].dimensionless(condition.points.column(k)) for k in condition.points.coords}
+        measured = {k: scales.fields[k].dimensionless(v) for k, v in condition.values.items()}
+        return Observations(columns, name=condition.name, **measured)
     if type(condition) is Initial and problem.frame.time is not None:
         return Initial(condition.name, **_starts(condition, problem.frame, scales))
     return _InScales(condition, problem.domain, scales, x, known, values)

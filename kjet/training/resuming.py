@@ -38,6 +38,10 @@ def check_checkpoint(
         RunError: With what differs.
     """
     tensors, meta = checkpoint.tensors, checkpoint.meta
+    if "theta" not in tensors:
+        raise RunError(
+            "the checkpoint is that of a run in windows of time; resume it with the trainer.windows of the first run"
+        )
     if tensors["theta"].shape != theta.shape or tensors["theta"].dtype != theta.dtype:
         raise RunError(
             f"the checkpoint has {tensors['theta'].numel()} parameters in {tensors['theta'].dtype}; this run has "

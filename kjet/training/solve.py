@@ -79,6 +79,9 @@ def solve(
     >>> solution.status, sorted(solution.predict({"x": [0.5], "y": [0.5]}))
     ('completed', ['u'])
     """
+    if not isinstance(problem, Problem):
+        told = "call its build()" if hasattr(problem, "build") else "make one with kjet.Problem(...)"
+        raise ConfigError(f"solve() takes a Problem; got {type(problem).__name__}; {told}")
     if resume and run_dir is None:
         raise RunError("resume=True needs the run_dir of the run to continue")
     estimating = estimation(estimator)

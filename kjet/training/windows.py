@@ -16,7 +16,7 @@ from ..data.geometry.windows import during
 from ..errors import ConfigError, listed
 from ..jets import Jet, jet
 from ..operators import NetworkConfig
-from ..pde import PointFunction, Unknown
+from ..pde import Piecewise, PointFunction, Unknown
 from ..problem import Problem
 from ..typing import Float, Tensor
 from .model import Model
@@ -80,6 +80,11 @@ def check_windows(problem: Problem) -> None:
             f"trainer.windows would find another value of {', '.join(found)} in each window; use trainer.windows=1 "
             "for unknown parameters"
         )
+    if isinstance(problem.equation, Piecewise):  # its interfaces are those of all times
+        raise ConfigError(
+            "trainer.windows does not divide the interfaces between regions; use trainer.windows=1 for problems with "
+            "regions"
+        )
     for condition in problem.conditions:
         if isinstance(condition, Integral) or (isinstance(condition, Periodic) and condition.coord == time):
             raise ConfigError(
@@ -119,9 +124,18 @@ def window_problem(problem: Problem, start: float, end: float, before: nn.Module
             kept += [] if part is None else [part]
             continue
         kept.append(condition)
+    parameters = _used(problem, kept)
     if before is not None:
         kept.insert(0, Initial(name="handed_over", **_state(problem, before, start)))
-    return dataclasses.replace(problem, domain=domain, conditions=kept)
+    return dataclasses.replace(problem, domain=domain, conditions=kept, parameters=parameters)
+
+
+def _used(problem: Problem, conditions: Sequence[Condition]) -> dict[str, Any]:
+    """Pick the parameters that still stand somewhere: those of the first state alone do not."""
+    recorded = problem.record()
+    parts = [recorded["equation"], *(recorded[condition.name] for condition in conditions)]
+    names = {name for part in parts for name in part.parameters} | set(problem.domain.coords)
+    return {name: value for name, value in problem.parameters.items() if name in names}
 
 
 def _there(condition: Condition, parts: Sequence[str]) -> bool:

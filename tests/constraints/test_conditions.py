@@ -283,6 +283,8 @@ def problem(*conditions: Condition, domain: Domain = ROD, **options: Any) -> Pro
         (lambda: problem(Initial(u=0.0), domain=Interval(0.0, 1.0)), 'unknown boundary part "initial"'),
         (lambda: problem(Dirichlet("left", u=0.0), Dirichlet("left", u=1.0)), 'two conditions are named "left"'),
         (lambda: problem(Dirichlet("left", name="equation", u=0.0)), 'two conditions are named "equation"'),
+        (lambda: problem(windows=0), "windows of a problem must be a positive whole number; got 0"),
+        (lambda: problem(harmonics=1.5), "harmonics of a problem must be a positive whole number; got 1.5"),
     ],
 )
 def test_names_that_do_not_fit(make, message):

@@ -15,17 +15,19 @@ from torch import nn
 import kjet
 from kjet.constraints import Dirichlet, Initial, Integral, Observations, Periodic
 from kjet.data import Interval, Rectangle, Time
+from kjet.decomposition import coupled
 from kjet.errors import ConfigError, RunError
 from kjet.jets import jet
 from kjet.operators import MLPConfig
 from kjet.optim import Adam, GaussNewton
 from kjet.pde import Burgers, Equation, Heat, Poisson, Unknown, Wave
 from kjet.problem import Problem
-from kjet.training import Model, SamplerConfig
+from kjet.training import Model, SamplerConfig, marching
 from kjet.training.windows import Windowed, window_edges, window_problem
 
 SMALL, FEW = MLPConfig(width=6, depth=2), SamplerConfig(points=40, boundary_points=10)
 ROD = Interval(0.0, 1.0) * Time(0.0, 2.0)
+HALF = Interval(0.0, 0.5) * Time(0.0, 2.0)
 RATE = 0.1 * math.pi**2
 
 
@@ -225,6 +227,18 @@ def test_steps_and_shares():
     assert [w["steps"] for w in shares.info["windows"]] == [6, 2]
 
 
+def test_the_reason_tells_of_all_windows(marched):
+    assert marched.reason == "3 windows of time, the last one after 20 steps"
+
+
+def test_parameters_of_the_first_state_alone():
+    first = Initial(u=lambda x, height: height * torch.sin(math.pi * x))
+    problem = Problem(Heat(diffusivity=0.1), ROD, [first, Dirichlet("left", u=0.0)], parameters={"height": 1.0})
+    found = solve(problem)
+    assert found.status == "completed"
+    assert found.model.known["height"] == 1.0
+
+
 def test_seconds_are_divided():
     reasons = [w["reason"] for w in solve(windows=2, max_steps=None, max_seconds=0.2).info["windows"]]
     assert reasons == ["0.1 seconds"] * 2
@@ -291,6 +305,35 @@ def test_other_windows_are_refused(tmp_path):
         solve(windows=2, run_dir=tmp_path / "run", resume=True)
 
 
+def test_without_windows_is_refused(tmp_path):
+    solve(run_dir=tmp_path / "run")
+    with pytest.raises(RunError, match="in windows of time"):
+        solve(windows=1, run_dir=tmp_path / "run", resume=True)
+
+
+def test_a_folder_of_anyones_own_stays(tmp_path):
+    own = tmp_path / "run" / "window_02" / "notes.txt"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    assert solve(run_dir=tmp_path / "run").status == "completed"
+    assert own.read_text() == "mine"
+
+
+def test_windows_that_are_read_go_to_the_device(tmp_path, monkeypatch):
+    """They are read into the CPU's memory, and evaluated at points of the device."""
+    moved = []
+
+    def read(*args, **options):
+        found = kjet.load(*args, **options)
+        monkeypatch.setattr(found.model, "to", lambda **where: moved.append(where))
+        return found
+
+    solve(run_dir=tmp_path / "run")
+    monkeypatch.setattr(marching, "load", read)
+    solve(run_dir=tmp_path / "run", resume=True)
+    assert moved == [{"device": "cpu"}] * 2
+
+
 # what is refused
 
 
@@ -301,8 +344,9 @@ def test_other_windows_are_refused(tmp_path):
         (Problem(Heat(diffusivity=Unknown(1.0)), ROD, [Dirichlet("left", u=0.0)]), "another value of diffusivity"),
         (rod(Integral("u", 0.3)), '"integral" joins all times'),
         (Problem(Heat(), ROD, [Periodic("t")]), "joins all times"),
+        (coupled(ROD, {"a": (HALF, Heat()), "b": (None, Heat())}, [Initial(u=0.0)]), "interfaces between regions"),
     ],
-    ids=["no_time", "unknown", "integral", "periodic_in_time"],
+    ids=["no_time", "unknown", "integral", "periodic_in_time", "regions"],
 )
 def test_problems_that_cannot_be_divided(problem, message):
     with pytest.raises(ConfigError, match=message):
@@ -313,7 +357,7 @@ def test_problems_that_cannot_be_divided(problem, message):
     ("options", "message"),
     [
         ({"max_steps": 2}, "window 1 of 3 has no step|window 2 of 3 has no step"),
-        ({"curriculum": {"diffusivity": 1.0}}, "leave out trainer.windows or curriculum"),
+        ({"curriculum": {"diffusivity": 1.0}}, "use trainer.windows=1, or leave out the curriculum"),
         ({"window_shares": (1, 2)}, "2 shares for 3 windows"),
         ({"window_shares": (1, 0, 2)}, "window_shares must be a positive number"),
         ({"windows": 0}, "windows must be a positive whole number"),

@@ -114,6 +114,10 @@ def test_a_slab_in_metres_days_and_kelvin(constraint):
     assert float(physical.residual(x)["residual"].abs().median()) < 0.02 * KELVIN * RATE
     assert solution.errors["u"]["rel_l2"] < 1e-2
     assert physical.problem.name == "slab"
+    expected = temperature(*x.unbind(1))
+    error = float((physical.predict(x)["u"] - expected).norm() / expected.norm())
+    assert physical.errors["u"]["rel_l2"] == pytest.approx(error, rel=0.5)  # at other points
+    assert physical.errors["u"]["rel_l2"] < 0.2 * solution.errors["u"]["rel_l2"]  # of 280 K, not of 25 K
 
 
 def test_periodic_conditions_stay_exact():
@@ -124,6 +128,17 @@ def test_periodic_conditions_stay_exact():
     assert isinstance(periodic, Periodic)
     assert initial.values["u_t"] == pytest.approx(2.0 * 4.0 / 3.0)
     assert float(initial.values["u"](x=torch.tensor(0.25))) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(("size", "offset"), [(1e-3, 0.0), (25.0, 280.0)])
+def test_observations_are_of_size_one(size, offset):
+    x = torch.linspace(0.0, 4.0, 9, dtype=torch.float64)
+    data = Observations({"x": x, "t": x}, u=offset + size * torch.sin(x))
+    problem = Problem(Heat(), Interval(0.0, 4.0) * Time(0.0, 4.0), [data])
+    (found,) = nondimensional(problem, {"u": (size, offset), "x": 4.0}).problem.conditions
+    assert isinstance(found, Observations)
+    assert torch.allclose(found.values["u"], torch.sin(x), atol=1e-9)
+    assert torch.allclose(found.points.column("x"), x / 4)
 
 
 def test_unknown_parameters_are_found_in_units():

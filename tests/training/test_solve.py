@@ -450,3 +450,12 @@ def test_notebooks_show_a_table(solution):
     page = solution._repr_html_()
     assert page.startswith("<table>")
     assert "rel_l2" in page
+
+
+def test_a_problem_that_is_not_built_is_refused():
+    from kjet.problems import Poisson2DProblem
+
+    with pytest.raises(ConfigError, match=r"solve\(\) takes a Problem; got Poisson2DProblem; call its build\(\)"):
+        kjet.solve(Poisson2DProblem())
+    with pytest.raises(ConfigError, match=r"got str; make one with kjet\.Problem"):
+        kjet.solve("poisson2d")

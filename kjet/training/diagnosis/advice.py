@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Advice", "advise"]
 
 _OVERFIT, _PEAKED, _IMBALANCED, _CONFLICT = 3.0, 20.0, 100.0, -0.5
+_UNSEEING = ("none", "uniform")  # ways of drawing points that do not look at the residual
 _FIRST_ORDER = ("adam", "soap")
 
 
@@ -88,7 +89,8 @@ def _trivial(found: Diagnosis, info: dict[str, Any], history: Any) -> Iterator[A
     if found.trivial is None or not found.trivial.warning:
         return
     if found.weight is not None:  # some conditions are residuals
-        yield Advice("constraint=hard", found.trivial.warning)
+        if info.get("constraint", {}).get("name") != "hard":
+            yield Advice("constraint=hard", found.trivial.warning)
         yield Advice(f"constraint.weight={100 * found.weight:g}", found.trivial.warning)
     elif info.get("seconds"):
         yield Advice(f"trainer.max_seconds={_rounded(10 * info['seconds']):g}", found.trivial.warning)
@@ -109,7 +111,8 @@ def _points(found: Diagnosis, info: dict[str, Any], history: Any) -> Iterator[Ad
 
 def _peaks(found: Diagnosis, info: dict[str, Any], history: Any) -> Iterator[Advice]:
     fit = (found.fit or {}).get("equation")
-    if fit is not None and fit.fresh > 0 and fit.peak > _PEAKED * fit.fresh:
+    unseen = info.get("sampler", {}).get("adaptive") in _UNSEEING
+    if unseen and fit is not None and fit.fresh > 0 and fit.peak > _PEAKED * fit.fresh:
         yield Advice(
             "sampler.adaptive=rad",
             f"the equation's residual is concentrated: its peak is {fit.peak / fit.fresh:.0f} times its mean",
@@ -148,7 +151,8 @@ def _conflicts(found: Diagnosis, info: dict[str, Any], history: Any) -> Iterator
 
 def _time(found: Diagnosis, info: dict[str, Any], history: Any) -> Iterator[Advice]:
     if found.causality is not None and found.causality.lost:
-        yield Advice("trainer.windows=5", found.causality.explain())
+        if found.can_march:
+            yield Advice("trainer.windows=5", found.causality.explain())
         yield Advice("balance=causal", found.causality.explain())
 
 
@@ -180,7 +184,12 @@ def _duration(found: Diagnosis, info: dict[str, Any], history: list[dict[str, An
 
 
 def _losses(history: list[dict[str, Any]]) -> list[float]:
-    return [entry["loss"] for entry in history if isinstance(entry.get("loss"), float)]
+    """Losses in order; of windows of time, those of the one that ended with the largest."""
+    found: dict[Any, list[float]] = {}
+    for entry in history:
+        if isinstance(entry.get("loss"), float):
+            found.setdefault(entry.get("window"), []).append(entry["loss"])
+    return max(found.values(), key=lambda losses: losses[-1], default=[])
 
 
 def _rounded(value: float) -> float:

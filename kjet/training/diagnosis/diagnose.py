@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...errors import KjetError, RunError
+from ...data.geometry.windows import during
+from ...errors import ConfigError, KjetError, RunError
 from ...problem import Problem
 from ..causality import causality
 from ..objective import ResidualObjective
+from ..windows import check_windows
 from .advice import advise
 from .balance import term_balance
 from .fitting import float32_noise, residuals_at
@@ -92,11 +94,21 @@ def _start(solution: Solution, seed: int, points: int, seconds: float | None) ->
         weight=next((term.weight for term in objective.terms[1:]), None),
         counts={term.name: len(term.points) for term in objective.terms},
         fixed_points=solution.info.get("sampler", {}).get("adaptive") == "none",
+        can_march=_can_march(solution, problem),
         width=getattr(network, "width", None),
         output_scale=getattr(network, "output_scale", None),
     )
     generator = torch.Generator(device=like.device).manual_seed(seed)
     return found, _Measure(solution, objective, problem, generator, points, seconds)
+
+
+def _can_march(solution: Solution, problem: Problem) -> bool:
+    try:
+        check_windows(problem)
+        during(problem.domain, *problem.domain.bounds[problem.domain.coords.index(str(problem.domain.time))].tolist())
+    except ConfigError:
+        return False
+    return not solution.info.get("windows")
 
 
 class _Measure:

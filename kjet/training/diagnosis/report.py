@@ -32,6 +32,7 @@ class Diagnosis:
         weight: Weight of the conditions.
         counts: Points of each term.
         fixed_points: Whether points were never drawn anew.
+        can_march: Whether the time can be divided into windows, and is not yet.
         width: Width of the network, where it has one.
         output_scale: Factor of its outputs, where it has one.
         magnitudes: Sizes of coordinates and fields.
@@ -53,6 +54,7 @@ class Diagnosis:
     weight: float | None = None
     counts: dict[str, int] = field(default_factory=dict)
     fixed_points: bool = False
+    can_march: bool = False
     width: int | None = None
     output_scale: float | None = None
     magnitudes: Magnitudes | None = None

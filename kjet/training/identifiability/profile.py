@@ -11,9 +11,10 @@ import torch
 
 from ...errors import ConfigError, unknown
 from ...optim.gram import Gram
+from ...pde import Unknown
 from ...typing import Float, Tensor
 from ..objective import ResidualObjective
-from .report import _columns, dense_rows, identifiability
+from .report import _columns, dense_rows, identifiability, is_observed
 
 if TYPE_CHECKING:
     from ..solution import Solution
@@ -22,6 +23,7 @@ __all__ = ["Profile", "profile"]
 
 _DAMPINGS = (1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1e-1)
 _FIRST = 10  # times the steps, to begin with: the training ended at other points
+_NEARLY = 0.9  # of the way to a bound
 _NOTHING = 1e-3  # decrease of the deviance that ends the steps
 
 
@@ -57,7 +59,8 @@ def profile(
     Args:
         solution: Solution of an inverse problem.
         name: Unknown parameter.
-        values: Values to hold it at; None takes nine within three standard errors.
+        values: Values to hold it at; None takes nine within three standard errors and within the bounds, no further
+            than three quarters of the value.
         steps: Gauss-Newton steps at each value, from the solution at its neighbour.
         noise: As for :func:`identifiability`.
         level: Level of the interval.
@@ -69,11 +72,11 @@ def profile(
     Cost: ``steps`` Jacobians and factorizations for each value.
     """
     if name not in solution.model.unknowns:
-        raise ConfigError(unknown("unknown parameter", name, solution.model.unknowns, "the problem"))
+        raise ConfigError(unknown("parameter", name, solution.model.unknowns, "the problem"))
     report = identifiability(solution, noise=noise, level=level)
     if values is None:
         value, error = report.values[name], min(report.errors[name], abs(report.values[name]) / 4)
-        values = [value + 0.75 * k * error for k in range(-4, 5)]
+        values = _around(solution.model.unknowns[name], value, 3 * error)
     objective, theta = dense_rows(solution), solution.model.flat()
     place = _columns(objective, (name,))[0]
     held = {float(v): _free_variable(solution, name, float(v)) for v in sorted(values)}
@@ -94,10 +97,15 @@ def profile(
     return Profile(name, tuple(held), deviance, _crossings(tuple(held), deviance, quantile), level)
 
 
-def _row_variance(objective: ResidualObjective, noise: dict[str, float]) -> float:
-    from ...constraints import Observations
+def _around(rule: Unknown, value: float, reach: float) -> list[float]:
+    """Nine values around one, on each side evenly as far as the reach, or nearly to the bound."""
+    down = reach if rule.low is None else min(reach, _NEARLY * (value - rule.low))
+    up = reach if rule.high is None else min(reach, _NEARLY * (rule.high - value))
+    return [value + (down if k < 0 else up) * k / 4 for k in range(-4, 5)]
 
-    scale = next(term.scale for term in objective.terms if isinstance(term.condition, Observations))
+
+def _row_variance(objective: ResidualObjective, noise: dict[str, float]) -> float:
+    scale = next(term.scale for term in objective.terms if is_observed(term))
     return (scale * max(noise.values())) ** 2
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...constraints import Observations
+from ...constraints import ByRegion, Observations
 from ...errors import ConfigError, RunError
 from ...typing import Float, Tensor
 from ..diagnosis.sampling import fresh, squares, unscaled
-from ..objective import ResidualObjective
+from ..objective import ResidualObjective, Term
 from .fisher import Marginal, marginal_information
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def identifiability(
     names = tuple(solution.model.unknowns)
     if not names:
         raise ConfigError("the problem has no unknown parameters; give one as Unknown(guess)")
-    if not any(isinstance(term.condition, Observations) for term in objective.terms):
+    if not any(is_observed(term) for term in objective.terms):
         raise ConfigError("identifiability() needs Observations among the conditions: they carry the noise")
     if not 0 < level < 1 or (noise is not None and not noise > 0):
         raise ConfigError(f"level must be between 0 and 1 and noise positive; got {level} and {noise}")
@@ -163,6 +163,12 @@ def dense_rows(solution: Solution, points: int | None = None, seed: int = 0) -> 
     return fresh(squares(objective), problem, n, edge, generator=generator)
 
 
+def is_observed(term: Term) -> bool:
+    """Tell whether a term compares fields with measured values; of regions, too."""
+    condition = term.condition
+    return isinstance(condition.condition if isinstance(condition, ByRegion) else condition, Observations)
+
+
 def _columns(objective: ResidualObjective, names: tuple[str, ...]) -> list[int]:
     """Places of the unknown parameters in the flat vector."""
     model, places, start = objective.model, {}, 0
@@ -195,11 +201,14 @@ def _report(
         if name not in flags:
             flags |= _flag(name, values[name], errors[name], model.unknowns[name])
     signs = slopes.sign()
-    spread = deviation.clamp(min=torch.finfo(torch.float64).tiny)
+    # a parameter that enters no residual has neither covariance nor information
+    seen = deviation > 0
+    spread = torch.where(seen, deviation, 1.0)
     correlation = covariance / (spread[:, None] * spread) * (signs[:, None] * signs)
+    correlation.diagonal().masked_fill_(~seen, 1.0)
     # inverted in units of the errors, for parameters may differ by powers of ten
     units = (slopes.abs() * spread)[:, None] * (slopes.abs() * spread)
-    fisher = torch.linalg.pinv(correlation, hermitian=True) / units
+    fisher = torch.where(seen[:, None] & seen, torch.linalg.pinv(correlation, hermitian=True) / units, 0.0)
     return Identifiability(
         names, {name: values[name] for name in names}, errors, intervals, level, correlation, fisher, level_of_noise,
         freedom, flags, blind,
@@ -219,7 +228,7 @@ def _covariance(
         values = unscaled(rows, term)
         for name, value in zip(term.recorded.names, values, strict=True):
             stop = start + len(value)
-            if isinstance(term.condition, Observations):
+            if is_observed(term):
                 own = float(influence[start:stop].sum())
                 left = max(len(value) - own, 1.0)
                 sigma = noise or float((value.double().square().sum() / left).sqrt())

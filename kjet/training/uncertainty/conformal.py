@@ -99,7 +99,7 @@ def conformal_quantile(scores: Float[Tensor, " n"], level: float) -> float:
     """
     n = len(scores)
     # rounding must not push a whole number up: 10 * 0.9 is 9
-    place = math.ceil((n + 1) * level - 1e-9)
+    place = max(1, math.ceil((n + 1) * level - 1e-9))
     if place > n:
         fewest = math.ceil(level / (1 - level) - 1e-9)
         raise ConfigError(f"{n} calibration points are too few for a level of {level}; at least {fewest} are needed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,14 @@ import torch
 from torch import nn
 
 from ...errors import ConfigError, RunError, unknown
+from ...operators.hypernetwork import HyperNetwork
+from ...operators.regional import Regional
 from ...typing import Float, Tensor
 from ..diagnosis.sampling import squares
 from ..model import Model
 from ..objective import ResidualObjective
 from ..tangent import field_jacobian
+from ..windows import Windowed
 from .evidence import Evidence, maximise_evidence
 from .prediction import Prediction
 
@@ -64,10 +68,11 @@ class Laplace:
         for part in x.split(max(1, _ENTRIES // (8 * len(self.eigenvalues)))):
             y, jacobian = field_jacobian(self.model, part)
             half = jacobian.to(self.basis) @ self._root
-            means.append(y)
-            stds.append(half.square().sum(-1).sqrt().T)
+            # where regions have fields of their own, those of the region that a point belongs to
+            means.append(self.solution._reported(part, y))
+            stds.append(self.solution._reported(part, half.square().sum(-1).sqrt().T))
         mean, std = torch.cat(means), torch.cat(stds)
-        names = self.model.fields
+        names = self.solution.fields
         return Prediction(
             {name: mean[:, i] for i, name in enumerate(names)}, {name: std[:, i] for i, name in enumerate(names)}
         )
@@ -94,13 +99,14 @@ def laplace(
     Args:
         solution: A trained solution with its problem.
         kind: ``"full"``: all weights, and the unknown parameters. ``"last_layer"``: the weights of the last linear
-            layer alone, for large networks. ``"auto"``: full up to 2,500 parameters.
+            layer alone, for large networks; of each one where regions or windows of time have their own. ``"auto"``:
+            full up to 2,500 parameters.
         noise: Precision beta of the scaled residuals.
         prior: Precision alpha of the weights.
 
     Raises:
         RunError: If the solution was loaded without its problem.
-        ConfigError: If the kind is unknown, the network too large for it, or directions are random.
+        ConfigError: If the kind is unknown, a precision not positive, the network too large, or directions are random.
 
     Cost: a Jacobian in parts, ``r p^2`` and ``p^3``.
 
@@ -109,6 +115,9 @@ def laplace(
     """
     if kind not in KINDS:
         raise ConfigError(unknown("kind", kind, KINDS, "laplace()"))
+    for name, value in (("noise", noise), ("prior", prior)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"{name} is a precision, a positive number; got {value!r}. Leave it out to estimate it")
     if solution.objective is None:
         raise RunError("this solution was loaded without its problem; kjet.load(path, problem=problem)")
     objective = squares(solution.objective)
@@ -116,7 +125,7 @@ def laplace(
         raise ConfigError("laplace() needs exact residuals; with random directions most of them is noise")
     count = objective.model.flat().numel()
     chosen = ("full" if count <= _FULL else "last_layer") if kind == "auto" else kind
-    model = _restricted(objective.model, None if chosen == "full" else _last_layer(objective.model))
+    model = _restricted(objective.model, None if chosen == "full" else _last_layers(objective.model.network))
     theta = model.flat()
     if theta.numel() > _MOST:
         raise ConfigError(
@@ -132,8 +141,18 @@ def laplace(
     return Laplace(solution, chosen, model, eigenvalues, basis, evidence)
 
 
-def _last_layer(model: Model) -> list[nn.Parameter]:
-    layers = [m for m in model.network.modules() if isinstance(m, nn.Linear)]
+def _last_layers(network: nn.Module) -> list[nn.Parameter]:
+    """Weights of the last linear layer, of each network where regions or windows of time have their own."""
+    joint = next((m for m in network.modules() if isinstance(m, Regional | Windowed)), None)
+    if joint is not None:
+        parts = joint.parts if isinstance(joint, Windowed) else joint.networks
+        return [p for part in parts for p in _last_layers(part)]
+    conditioned = next((m for m in network.modules() if isinstance(m, HyperNetwork)), None)
+    # codes come from a network that stands behind the layers, but acts on all of them
+    outer = () if conditioned is None else conditioned.layers[-1].modules()
+    layers = [m for m in outer if isinstance(m, nn.Linear)] or [
+        m for m in network.modules() if isinstance(m, nn.Linear)
+    ]
     if not layers:
         raise ConfigError('the network has no linear layer; use kind="full"')
     return list(layers[-1].parameters())

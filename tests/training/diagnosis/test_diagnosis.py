@@ -16,11 +16,12 @@ from kjet.errors import RunError
 from kjet.operators import MLPConfig
 from kjet.pde import Burgers, Equation, Heat, Poisson
 from kjet.problem import Problem
-from kjet.problems import BurgersProblem, Poisson2DProblem
+from kjet.problems import BurgersProblem, HeatInverseProblem, Poisson2DProblem
 from kjet.training import SamplerConfig, TrainerConfig
+from kjet.training.causality import Causality
 from kjet.training.diagnosis import brief, estimate_error
-from kjet.training.diagnosis.advice import Advice
-from kjet.training.diagnosis.fitting import float32_noise, residuals_at
+from kjet.training.diagnosis.advice import Advice, advise
+from kjet.training.diagnosis.fitting import Fit, float32_noise, residuals_at
 from kjet.training.diagnosis.gradients import term_gradients
 from kjet.training.diagnosis.sampling import fresh, squares, thinned
 from kjet.training.diagnosis.spectrum import effective_rank, tangent_spectrum
@@ -182,6 +183,42 @@ def test_float32_at_its_floor_is_noted():
     # the floor is taken from what was measured: only then the advice has a reason
     near = any(found.fit[name].training < 5 * noise for name, noise in found.noise.items())
     assert near == any(advice.setting == "trainer.dtype=float64" for advice in found.advice)
+
+
+def test_other_points_are_advised_only_where_they_would_be_others():
+    few = {"points": 15, "boundary_points": 20}
+    fixed = solve(Poisson2DProblem().build(), sampler=SamplerConfig(**few, adaptive="none"), max_steps=60)
+    assert any("never drawn anew" in advice.reason for advice in fixed.diagnose(points=500).advice)
+    found = fixed.diagnose(points=500)
+    found.fit = {"equation": Fit(1.0, 1.0, 1e3)}
+    for adaptive, expected in {"none": True, "uniform": True, "rad": False, "auto": False}.items():
+        advice = advise(found, {"sampler": {"adaptive": adaptive}}, [])
+        assert any(a.setting == "sampler.adaptive=rad" for a in advice) == expected
+
+
+def test_a_window_of_time_starts_with_a_loss_of_its_own():
+    found = solve(Poisson2DProblem().build(), max_steps=2).diagnose(rows=40, points=100)
+    settled = [{"loss": 1e-3, "window": k // 10} for k in range(20)]
+    settled[0]["loss"] = settled[10]["loss"] = 1e3  # the first step of each
+    falling = [{"loss": 10.0 ** -(k % 10) * (1 + 10 * (k < 10)), "window": k // 10} for k in range(20)]
+    for history, expected in ((settled[:13], False), (falling, True)):
+        advice = [a.setting for a in advise(found, {"seconds": 10.0}, history)]
+        assert ("trainer.max_seconds=30" in advice) == expected
+
+
+def test_windows_of_time_are_advised_only_where_they_are_possible():
+    lost = Causality((0.0, 0.5, 1.0), (1.0, 1e-3), (1.0, 0.3), True, 0)
+    cases = {
+        "forward": (solve(BurgersProblem().build(), max_steps=2), True),
+        "divided": (solve(BurgersProblem().build(), max_steps=2, windows=2), False),
+        "inverse": (solve(HeatInverseProblem().build(), max_steps=2), False),
+    }
+    for name, (solution, expected) in cases.items():
+        found = solution.diagnose(rows=40, points=100)
+        found.causality = lost
+        settings = [advice.setting for advice in advise(found, solution.info, [])]
+        assert ("trainer.windows=5" in settings) == expected, name
+        assert "balance=causal" in settings
 
 
 # solutions that are not what was asked for

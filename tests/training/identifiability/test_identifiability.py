@@ -12,6 +12,7 @@ from torch import nn
 import kjet
 from kjet.constraints import Initial, Observations
 from kjet.data import Interval, Time
+from kjet.decomposition import decomposed
 from kjet.errors import ConfigError, RunError
 from kjet.operators import MLPConfig
 from kjet.pde import Equation, Heat, Unknown
@@ -20,6 +21,7 @@ from kjet.problems import Poisson2DProblem
 from kjet.problems.heat_inverse import HeatInverseProblem
 from kjet.training import SamplerConfig
 from kjet.training.identifiability import identifiability, marginal_information, profile
+from kjet.training.identifiability.profile import _around
 
 SMALL = MLPConfig(width=8, depth=2)
 FIXED = SamplerConfig(points=200, boundary_points=30, adaptive="none")
@@ -205,6 +207,36 @@ def test_other_parameters_are_not_flagged_with_them():
     assert not solve(problem).identifiability().flags
 
 
+def test_observations_of_regions_carry_noise_too():
+    solution = solve(decomposed(pair(a=Unknown(0.5, low=0.0), b=1.0), x=[0.5]), max_steps=10)
+    found = solution.identifiability()
+    assert math.isfinite(found.errors["a"])
+    assert found.noise["u"] > 0
+    assert len(solution.profile("a", [0.28, 0.3], steps=1).deviance) == 2
+
+
+class Idle(Equation):
+    """One parameter has no influence at all."""
+
+    fields, coords = ("u",), ("x",)
+
+    def parameters(self):
+        return {"k": Unknown(0.5), "idle": Unknown(2.0, low=0.0)}
+
+    def residual(self, u, p):
+        return p.k * u.xx + torch.sin(3.0 * p.x) + p.idle * torch.relu(p.x - 5.0)
+
+
+def test_a_parameter_without_influence_leaves_the_others_as_they_are():
+    x = torch.linspace(0.1, 0.9, 20, dtype=torch.float64)
+    data = Observations({"x": x}, u=torch.sin(3.0 * x) + 0.01 * torch.cos(50.0 * x))
+    found = solve(Problem(Idle(), Interval(0.0, 1.0), [data]), max_steps=10).identifiability()
+    assert math.isinf(found.errors["idle"])
+    assert torch.equal(found.correlation, torch.eye(2, dtype=torch.float64))
+    expected = torch.tensor([[found.errors["k"] ** -2, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    assert torch.allclose(found.fisher, expected, rtol=1e-6)
+
+
 def test_bounds_are_noted():
     problem = pair(a=Unknown(0.5, low=0.45, high=1.0))
     found = solve(problem, max_steps=80).identifiability()
@@ -233,6 +265,28 @@ def test_the_profile_of_a_rod_agrees_with_its_curvature(rod):
 
 
 # reports and mistakes
+
+
+@pytest.mark.parametrize(
+    ("bounds", "value"), [((None, None), 2.0), ((0.0, None), 2.0), ((1.9, 4.0), 2.0), ((0.0, 2.1), 2.0)]
+)
+def test_a_profile_keeps_within_the_bounds(bounds, value):
+    low, high = bounds
+    values = _around(Unknown(2.0, low=low, high=high), value, 0.6)
+    assert len(set(values)) == 9
+    assert values == sorted(values)
+    assert values[4] == value
+    assert low is None or low < values[0]
+    assert high is None or values[-1] < high
+    assert values[0] >= value - 0.6
+    assert values[-1] <= value + 0.6
+
+
+def test_a_parameter_at_its_bound_has_a_profile():
+    solution = solve(pair(a=Unknown(0.5, low=0.45, high=1.0)), max_steps=20)
+    found = solution.profile("a", steps=1)
+    assert min(found.values) > 0.45
+    assert max(found.values) < 1.0
 
 
 def test_a_report_reads_and_stores(rod):

@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 import kjet
-from kjet.constraints import Observations
+from kjet.constraints import Dirichlet, Observations
 from kjet.data import Interval
+from kjet.decomposition import coupled
 from kjet.errors import ConfigError, RunError
-from kjet.operators import MLPConfig
-from kjet.pde import Equation
+from kjet.operators import HyperNetworkConfig, MLPConfig
+from kjet.pde import Equation, Poisson
 from kjet.problem import Problem
-from kjet.problems import Poisson2DProblem
+from kjet.problems import BurgersParametricProblem, BurgersProblem, Poisson2DProblem
 from kjet.training import SamplerConfig, conformal, ensemble, laplace, load_ensemble
 from kjet.training.tangent import field_change, field_jacobian
 from kjet.training.uncertainty import Ensemble, Prediction
@@ -176,6 +177,46 @@ def test_no_other_precision_has_more_evidence():
     for factor in (0.8, 0.95, 1.05, 1.25):
         for noise, prior in ((found.noise * factor, found.prior), (found.noise, found.prior * factor)):
             assert log_evidence(eigenvalues, 40, 0.5, 3.0, noise, prior) < found.value
+
+
+@pytest.mark.parametrize("given", [{"noise": -1.0}, {"noise": 0.0}, {"prior": 0.0}, {"prior": math.inf}])
+def test_precisions_are_positive(solution, given):
+    with pytest.raises(ConfigError, match="precision, a positive number"):
+        laplace(solution, **given)
+
+
+@pytest.mark.parametrize("kind", ["full", "last_layer"])
+def test_regions_are_uncertain_each_by_itself(kind):
+    line = {"coords": ("x",)}
+    materials = {"left": (Interval(-1, 0), Poisson(**line, coefficient=4.0)), "right": (None, Poisson(**line))}
+    problem = coupled(Interval(-1, 1), materials, [Dirichlet("left", u=0.0), Dirichlet("right", u=1.0)])
+    found = laplace(solve(problem), kind)
+    x = {"x": [-0.9, -0.5, 0.5, 0.9]}
+    prediction = found.predict(x)
+    assert prediction.mean.keys() == prediction.std.keys() == {"u"}
+    assert torch.allclose(prediction.mean["u"], found.solution.predict(x)["u"])
+    assert bool((prediction.std["u"] > 0).all())
+    assert conformal(found, x, found.solution.predict(x), level=0.5).radius["u"] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [("film", "network.layers.2.linear"), ("low_rank", "network.layers.2.linear"), ("last", "network.hyper.layers.1")],
+)
+def test_the_last_layer_of_a_hypernetwork_is_that_of_the_fields(weights, expected):
+    network = HyperNetworkConfig(weights=weights, width=6, depth=2, hyper_width=4, hyper_depth=1)
+    found = laplace(solve(BurgersParametricProblem().build(), network=network, max_steps=1), "last_layer")
+    names = {name for name, p in found.model.named_parameters() if p.requires_grad}
+    assert names == {f"{expected}.weight", f"{expected}.bias"}
+
+
+def test_the_least_score_is_the_first():
+    assert conformal_quantile(torch.arange(1.0, 10.0), 1e-12) == 1.0
+
+
+def test_the_last_layer_of_each_window_counts():
+    found = laplace(solve(BurgersProblem().build(), windows=2), "last_layer")
+    assert bool((found.predict({"x": [0.2, 0.2], "t": [0.1, 0.9]}).std["u"] > 0).all())
 
 
 def test_kinds_and_their_limits(solution):
