@@ -248,14 +248,14 @@ def test_seconds_are_divided():
 
 
 class Stop:
-    """Stops the run as Ctrl-C does, after a step."""
+    """Stops the run as a scheduler does, after a step."""
 
     def __init__(self, step):
         self.step = step
 
     def log(self, step, values):
         if step == self.step:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)  # SIGINT is ignored in background jobs
 
     def figure(self, name, path):
         pass
